@@ -1,0 +1,14 @@
+//! The rules of workflow_engine, as pure functions: nothing here knows PostgreSQL, reads a clock or does I/O.
+//!
+//! * `document`, `kinds`, `program`: what a workflow is; its compiled form
+//! * `validate`: what is wrong with one, all of it at once
+//! * `game`: the token game; what an event does to a case
+//! * `dates`, `calendar`, `window`: when
+//! * `template`: what a message says
+//!
+//! The shell (the extension in `src/`) reads rows, calls in here, and writes the effects.
+
+pub mod error;
+pub mod row;
+
+pub use error::{Error, ErrorCode};

@@ -1,0 +1,69 @@
+-- Workflows and their versions. The document is the definition; phases, steps, transitions and templates are rows
+-- projected from it when a version is saved, so that SQL can join them.
+CREATE TABLE wf.workflows (
+    workflow_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        text NOT NULL UNIQUE CHECK (name <> ''),
+    owner       regrole NOT NULL,
+    enabled     boolean NOT NULL DEFAULT false,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE wf.versions (
+    version_id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    workflow_id  integer NOT NULL REFERENCES wf.workflows ON DELETE CASCADE,
+    number       integer NOT NULL,
+    state        wf.version_state NOT NULL DEFAULT 'draft',
+    -- json, not jsonb: an export gives back the order in which the author wrote
+    document     json NOT NULL,
+    saved_at     timestamptz NOT NULL,
+    saved_by     text NOT NULL,
+    published_at timestamptz,
+    published_by text,
+    UNIQUE (workflow_id, number)
+);
+-- At most one draft and one published version a workflow.
+CREATE UNIQUE INDEX versions_one_draft ON wf.versions (workflow_id) WHERE state = 'draft';
+CREATE UNIQUE INDEX versions_one_published ON wf.versions (workflow_id) WHERE state = 'published';
+
+CREATE TABLE wf.phases (
+    version_id integer NOT NULL REFERENCES wf.versions ON DELETE CASCADE,
+    phase_no   smallint NOT NULL,
+    name       text NOT NULL,
+    PRIMARY KEY (version_id, phase_no)
+);
+CREATE TABLE wf.steps (
+    version_id  integer NOT NULL REFERENCES wf.versions ON DELETE CASCADE,
+    step_no     smallint NOT NULL,
+    phase_no    smallint NOT NULL,
+    name        text NOT NULL,
+    kind        text NOT NULL,
+    description text,
+    manual      boolean NOT NULL,
+    participant text,
+    stage       smallint NOT NULL,
+    PRIMARY KEY (version_id, step_no),
+    UNIQUE (version_id, name)
+);
+CREATE TABLE wf.transitions (
+    version_id integer NOT NULL REFERENCES wf.versions ON DELETE CASCADE,
+    from_step  smallint NOT NULL,
+    outcome    text NOT NULL,
+    to_step    smallint NOT NULL,
+    condition  text,
+    PRIMARY KEY (version_id, from_step, outcome)
+);
+CREATE TABLE wf.templates (
+    version_id integer NOT NULL REFERENCES wf.versions ON DELETE CASCADE,
+    name       text NOT NULL,
+    locale     text NOT NULL DEFAULT '',
+    subject    text,
+    body       text NOT NULL,
+    PRIMARY KEY (version_id, name, locale)
+);
+
+-- Who works on tasks. A participant with a role: only members of that role may settle its tasks.
+CREATE TABLE wf.participants (
+    participant text PRIMARY KEY CHECK (participant <> ''),
+    role        regrole,
+    title       text
+);

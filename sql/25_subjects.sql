@@ -1,0 +1,48 @@
+-- How an ERP table is bound. The *_column names are columns of the details relation (or of the table itself).
+CREATE TABLE wf.subjects (
+    subject_id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name             text NOT NULL UNIQUE CHECK (name <> ''),
+    owner            regrole NOT NULL,
+    relation         regclass NOT NULL,
+    key_columns      text[] NOT NULL,
+    key_types        text[] NOT NULL,      -- format_type() of each key column, for the cast back from text
+    details          text NOT NULL,        -- a FROM item: a quoted relation name, or a query in parentheses
+    watch_columns    text[],               -- null: every column
+    email_column     text,
+    phone_column     text,
+    address_column   text,
+    locale_column    text,
+    time_zone_column text,
+    account_column   text,
+    tenant_column    text,
+    eligible         text,                 -- SQL condition: rows that may have a case at all
+    quarantined      text                  -- why the binding is out of order; null when it works
+);
+
+-- Other tables whose changes matter to a subject: payment lines, notes. key_expression gives the subject's key and
+-- may use only columns of the watched row.
+CREATE TABLE wf.watches (
+    watch_id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject_id     integer NOT NULL REFERENCES wf.subjects ON DELETE CASCADE,
+    relation       regclass NOT NULL,
+    key_expression text NOT NULL,
+    columns        text[] NOT NULL,        -- the columns of the row that the expression reads
+    UNIQUE (subject_id, relation)
+);
+
+-- Keys of ERP rows that have changed and have not been looked at. Only ever appended to by ERP transactions.
+-- xid lets the reader skip what it has seen without losing a transaction that commits late: a row is behind the
+-- frontier only when its transaction had ended before the frontier was taken.
+CREATE TABLE wf.inbox (
+    xid        xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    inbox_id   bigint GENERATED ALWAYS AS IDENTITY,
+    subject_id integer NOT NULL,
+    key        text,                       -- null: every open case of the subject (TRUNCATE, an unresolved watch)
+    op         "char" NOT NULL,            -- i, u, d, t (truncate), w (watched row), r (reconcile), e (binding error)
+    watch_id   integer,
+    watched    text,                       -- op w: JSON object of the watched row's columns, as text
+    at         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (xid, inbox_id)
+);
+-- For the re-check on lease: is there an unread change of this subject?
+CREATE INDEX inbox_subject ON wf.inbox (subject_id, key);

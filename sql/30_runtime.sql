@@ -1,0 +1,147 @@
+-- Cases and their tokens. Finished step runs move to wf.history; what is here is what is open.
+CREATE TABLE wf.cases (
+    case_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    workflow_id integer NOT NULL,
+    version_id  integer NOT NULL,
+    state       wf.case_state NOT NULL,
+    created_at  timestamptz NOT NULL,
+    started_at  timestamptz,               -- the anchor case_start; null while planned
+    ended_at    timestamptz,
+    outcome     text,
+    reason      text,
+    account     text,
+    started_by  text NOT NULL,
+    vars        jsonb,                     -- given at wf.start and set by completions
+    memory      jsonb                      -- what the rules must remember: visits, done times, answers
+) WITH (fillfactor = 85);
+
+-- The ERP rows that a case concerns. slot is 0 while the case is open and the case's id once it has ended, so that
+-- one unique index is both the guard (one open case a workflow and subject) and the way from a key to its cases.
+CREATE TABLE wf.case_subjects (
+    case_id     bigint NOT NULL,
+    subject_id  integer NOT NULL,
+    workflow_id integer NOT NULL,
+    slot        bigint NOT NULL DEFAULT 0,
+    key         text NOT NULL
+);
+CREATE UNIQUE INDEX case_subjects_key ON wf.case_subjects (subject_id, key, workflow_id, slot);
+CREATE INDEX case_subjects_case ON wf.case_subjects (case_id);
+
+-- The tokens: one row for each open step run. Step 0 is the start of a planned case.
+CREATE TABLE wf.case_steps (
+    case_id    bigint NOT NULL,
+    step_no    smallint NOT NULL,
+    visit      smallint NOT NULL,
+    state      wf.step_state NOT NULL,
+    attempts   smallint NOT NULL DEFAULT 0,
+    arrived    smallint NOT NULL DEFAULT 0,   -- joining: tokens that have come in
+    entered_at timestamptz NOT NULL,
+    run_at     timestamptz,                   -- when the engine acts on it; null: it waits for somebody
+    due_at     timestamptz,                   -- the planned date, or a task's deadline
+    PRIMARY KEY (case_id, step_no, visit)
+) WITH (fillfactor = 85);
+CREATE INDEX case_steps_run_at ON wf.case_steps (run_at) WHERE state = 'scheduled';
+
+CREATE TABLE wf.tasks (
+    task_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    case_id     bigint NOT NULL,
+    step_no     smallint NOT NULL,
+    visit       smallint NOT NULL,
+    title       text NOT NULL,
+    participant text,
+    outcomes    text[] NOT NULL,
+    opened_at   timestamptz NOT NULL,
+    due_at      timestamptz,
+    UNIQUE (case_id, step_no, visit)
+);
+CREATE INDEX tasks_participant ON wf.tasks (participant, due_at);
+
+CREATE TABLE wf.holds (
+    hold_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    case_id     bigint NOT NULL,
+    reason      text NOT NULL,
+    until       timestamptz,
+    held_at     timestamptz NOT NULL,
+    held_by     text NOT NULL,
+    released_at timestamptz,
+    released_by text
+);
+CREATE INDEX holds_case ON wf.holds (case_id) WHERE released_at IS NULL;
+CREATE INDEX holds_until ON wf.holds (until) WHERE released_at IS NULL;
+
+CREATE TABLE wf.notes (
+    note_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    case_id bigint NOT NULL,
+    step_no smallint,
+    visit   smallint,
+    at      timestamptz NOT NULL,
+    actor   text NOT NULL,
+    body    text NOT NULL
+);
+CREATE INDEX notes_case ON wf.notes (case_id);
+
+-- Messages for the external sender. aggregatetype, aggregateid, type and payload are the names that change-data-
+-- capture outbox routers expect; type is the channel, payload holds recipient, subject and body.
+CREATE TABLE wf.outbox (
+    message_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    aggregatetype   text NOT NULL,
+    aggregateid     text NOT NULL,
+    type            text NOT NULL,
+    payload         json,                  -- null until rendered
+    case_id         bigint NOT NULL,
+    step_no         smallint NOT NULL,
+    visit           smallint NOT NULL,
+    state           wf.message_state NOT NULL,
+    attempts        smallint NOT NULL DEFAULT 0,
+    created_at      timestamptz NOT NULL,
+    not_before      timestamptz NOT NULL,  -- queued: may leave from here; leased: the lease runs until here
+    not_after       timestamptz,           -- the contact window closes here; null: no window
+    finished_at     timestamptz,
+    idempotency_key uuid NOT NULL DEFAULT gen_random_uuid(),
+    sender          text,
+    provider_id     text,
+    reason          text
+) WITH (fillfactor = 85);
+CREATE INDEX outbox_lease ON wf.outbox (type, not_before) WHERE state IN ('queued', 'leased');
+CREATE INDEX outbox_deferred ON wf.outbox (not_before) WHERE state = 'deferred';
+CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'queued', 'leased', 'sent');
+
+-- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05).
+CREATE SEQUENCE wf.history_id_seq;
+CREATE TABLE wf.history (
+    history_id bigint NOT NULL DEFAULT nextval('wf.history_id_seq'),
+    at         timestamptz NOT NULL,
+    case_id    bigint NOT NULL,
+    version_id integer NOT NULL,
+    step_no    smallint,
+    visit      smallint,
+    event      wf.history_event NOT NULL,
+    outcome    text,
+    entered_at timestamptz,
+    due_at     timestamptz,
+    task_id    bigint,
+    actor      text NOT NULL,
+    detail     jsonb
+) PARTITION BY RANGE (at);
+CREATE INDEX history_case ON wf.history (case_id);
+-- An API call repeated after the task is done must find out so.
+CREATE INDEX history_task ON wf.history (task_id) WHERE task_id IS NOT NULL;
+
+-- What went wrong and waits for a person; the view wf.incidents shows the open ones.
+CREATE TABLE wf.failures (
+    failure_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL,
+    workflow_id integer,
+    case_id     bigint,
+    step_no     smallint,
+    visit       smallint,
+    message_id  bigint,
+    subject_id  integer,
+    attempts    smallint NOT NULL DEFAULT 1,
+    sqlstate    text NOT NULL,
+    message     text NOT NULL,
+    detail      text,
+    hint        text,
+    resolved_at timestamptz
+);
+CREATE INDEX failures_open ON wf.failures (case_id) WHERE resolved_at IS NULL;
