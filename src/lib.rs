@@ -1,2 +1,40 @@
+//! workflow_engine: case workflows for invoices and claims, inside the database where those rows live.
+//!
+//! This crate is the shell: SQL functions, triggers, workers. It reads rows, asks `workflow_core` what follows, and
+//! writes the effects. It holds no rule of the domain.
+
 use pgrx::prelude::*;
+
+mod pg;
+mod worker;
+
 ::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/00_schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/10_clock.sql", name = "clock", requires = ["schema"]);
+extension_sql_file!(
+    "../sql/20_definitions.sql",
+    name = "definitions",
+    requires = ["clock"]
+);
+extension_sql_file!(
+    "../sql/25_subjects.sql",
+    name = "subjects",
+    requires = ["definitions"]
+);
+extension_sql_file!(
+    "../sql/30_runtime.sql",
+    name = "runtime",
+    requires = ["subjects"]
+);
+
+/// Required by `cargo pgrx test`.
+#[cfg(test)]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec!["shared_preload_libraries = 'workflow_engine'"]
+    }
+}

@@ -37,7 +37,12 @@ pub struct Error {
 impl Error {
     /// An error with its message, as PostgreSQL words them: lower case, no full stop.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, hint: None }
+        Self {
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
     }
 
     /// Adds the detail: facts beyond the message, in full sentences.

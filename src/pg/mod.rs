@@ -1,0 +1,8 @@
+//! The edge to PostgreSQL: statements, roles, zones, errors. All `unsafe` calls into the server that are not the
+//! trigger's or the worker's own live in here, so that the rest of the shell is plain Rust.
+
+pub mod acting;
+pub mod raise;
+pub mod spi;
+pub mod subtransaction;
+pub mod types;

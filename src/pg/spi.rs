@@ -1,0 +1,230 @@
+//! Statements through SPI, prepared once in a backend and kept.
+//!
+//! Not pgrx's `Spi`: its `update` and `run` force a transaction id, which would make an idle tick write WAL, and its
+//! results stay in memory until the transaction ends. Here a statement that changes nothing assigns no id, and a
+//! result is freed when it is dropped. Every statement names its objects with their schema.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::rc::Rc;
+
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::raise::internal;
+
+/// An open SPI connection. Everything allocated for arguments lives until it is dropped.
+pub struct Session(());
+
+impl Session {
+    pub fn open() -> Self {
+        // SAFETY: plain call; SPI nests. It raises an ERROR if it cannot connect.
+        unsafe { pg_sys::SPI_connect() };
+        Self(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // While an ERROR unwinds, the abort of the (sub)transaction closes SPI itself.
+        if !std::thread::panicking() {
+            // SAFETY: opened in `open`, and connections nest strictly because the guard is scoped.
+            unsafe { pg_sys::SPI_finish() };
+        }
+    }
+}
+
+/// Runs `body` with an SPI connection.
+pub fn connected<T>(body: impl FnOnce() -> T) -> T {
+    let _session = Session::open();
+    body()
+}
+
+/// One argument of a statement: its type and value.
+pub struct Arg {
+    pub oid: Oid,
+    pub datum: Option<Datum>,
+}
+
+/// A prepared plan that outlives its transaction.
+pub struct Plan {
+    plan: pg_sys::SPIPlanPtr,
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: kept with SPI_keepplan and owned by this value alone.
+        unsafe { pg_sys::SPI_freeplan(self.plan) };
+    }
+}
+
+impl Plan {
+    /// Parses and analyses; an ERROR of the parser goes up as it is, with the catalogue's own words.
+    pub fn prepare(sql: &str, types: &[Oid]) -> Self {
+        let text = c_string(sql);
+        let mut oids = types.to_vec();
+        // SAFETY: the text is a C string and the array has the length given.
+        let plan =
+            unsafe { pg_sys::SPI_prepare(text.as_ptr(), oids.len() as i32, oids.as_mut_ptr()) };
+        if plan.is_null() {
+            internal(&format!("could not prepare a statement: {sql}"));
+        }
+        // SAFETY: a plan just made by SPI_prepare.
+        unsafe { pg_sys::SPI_keepplan(plan) };
+        Self { plan }
+    }
+
+    /// Executes, with a new snapshot where the isolation level has one.
+    pub fn execute(&self, args: &[Arg]) -> Rows {
+        let mut values: Vec<Datum> = args
+            .iter()
+            .map(|a| a.datum.unwrap_or(Datum::null()))
+            .collect();
+        let nulls: Vec<i8> = args
+            .iter()
+            .map(|a| {
+                if a.datum.is_some() {
+                    b' ' as i8
+                } else {
+                    b'n' as i8
+                }
+            })
+            .collect();
+        // SAFETY: as many values and null flags as the plan has parameters (the callers pair them in one list).
+        let status = unsafe {
+            pg_sys::SPI_execute_plan(
+                self.plan,
+                values.as_mut_ptr(),
+                nulls.as_ptr().cast(),
+                false,
+                0,
+            )
+        };
+        if status < 0 {
+            internal(&format!("a statement failed in SPI with code {status}"));
+        }
+        // SAFETY: the globals that SPI_execute_plan has just set; the table is taken over by `Rows`.
+        unsafe {
+            Rows {
+                table: pg_sys::SPI_tuptable,
+                processed: pg_sys::SPI_processed as usize,
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// The engine's own statements by their text. A backend has one thread.
+    static PLANS: RefCell<HashMap<String, Rc<Plan>>> = RefCell::new(HashMap::new());
+}
+
+/// Runs one of the engine's own statements; its plan is kept for the life of the backend.
+pub fn query(sql: &str, args: &[Arg]) -> Rows {
+    let known = PLANS.with(|plans| plans.borrow().get(sql).cloned());
+    let plan = known.unwrap_or_else(|| {
+        let types: Vec<Oid> = args.iter().map(|a| a.oid).collect();
+        let plan = Rc::new(Plan::prepare(sql, &types));
+        PLANS.with(|plans| plans.borrow_mut().insert(sql.to_owned(), plan.clone()));
+        plan
+    });
+    plan.execute(args)
+}
+
+/// Runs a statement that is built for one occasion (DDL): planned, executed, forgotten.
+pub fn execute_once(sql: &str) {
+    let text = c_string(sql);
+    // SAFETY: plain call with a C string.
+    let status = unsafe { pg_sys::SPI_execute(text.as_ptr(), false, 0) };
+    if status < 0 {
+        internal(&format!(
+            "a statement failed in SPI with code {status}: {sql}"
+        ));
+    }
+    // SAFETY: freeing the result of the call above; null is allowed.
+    unsafe { pg_sys::SPI_freetuptable(pg_sys::SPI_tuptable) };
+}
+
+fn c_string(sql: &str) -> CString {
+    CString::new(sql).unwrap_or_else(|_| internal("a statement holds a NUL byte"))
+}
+
+/// The rows that a statement has returned.
+pub struct Rows {
+    table: *mut pg_sys::SPITupleTable,
+    processed: usize,
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        if !self.table.is_null() && !std::thread::panicking() {
+            // SAFETY: the table belongs to the innermost open connection, or is already gone, which SPI notices
+            // by searching its own list only; rows never outlive their Session.
+            unsafe { pg_sys::SPI_freetuptable(self.table) };
+        }
+    }
+}
+
+impl Rows {
+    /// Rows returned, or rows changed for a statement without RETURNING.
+    pub fn processed(&self) -> usize {
+        self.processed
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn len(&self) -> usize {
+        // SAFETY: null or a live table.
+        unsafe { self.table.as_ref().map_or(0, |t| t.numvals as usize) }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = RowRef<'_>> {
+        (0..self.len()).map(move |index| RowRef { rows: self, index })
+    }
+
+    pub fn first(&self) -> Option<RowRef<'_>> {
+        (!self.is_empty()).then_some(RowRef {
+            rows: self,
+            index: 0,
+        })
+    }
+}
+
+/// One row; columns count from 1, as in SPI.
+#[derive(Clone, Copy)]
+pub struct RowRef<'a> {
+    rows: &'a Rows,
+    index: usize,
+}
+
+impl RowRef<'_> {
+    /// The value of a column, None for NULL. The caller names the type that its statement selects.
+    pub fn get<T: FromColumn>(&self, column: i32) -> Option<T> {
+        // SAFETY: the index is below numvals, and the table lives as long as `rows`.
+        unsafe {
+            let table = &*self.rows.table;
+            let tuple = *table.vals.add(self.index);
+            let mut is_null = false;
+            let datum = pg_sys::SPI_getbinval(tuple, table.tupdesc, column, &mut is_null);
+            if is_null {
+                None
+            } else {
+                Some(T::from_column(datum))
+            }
+        }
+    }
+
+    /// A column that the statement guarantees to be not null.
+    pub fn must<T: FromColumn>(&self, column: i32) -> T {
+        self.get(column)
+            .unwrap_or_else(|| internal(&format!("column {column} of an engine statement is null")))
+    }
+}
+
+/// A value that can be read from a column of the matching PostgreSQL type.
+pub trait FromColumn {
+    /// # Safety
+    /// `datum` is a non-null value of the type that the implementation reads.
+    unsafe fn from_column(datum: Datum) -> Self;
+}

@@ -1,0 +1,81 @@
+//! A subtransaction around work that may fail, for callers that must go on: run_due and the API calls.
+//! The workers do without: they have whole transactions to roll back.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+
+/// What an ERROR said.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub sqlstate: String,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// From a caught ERROR or panic.
+    pub fn from_caught(error: &CaughtError) -> Self {
+        let report = match error {
+            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
+            CaughtError::RustPanic { ereport, .. } => ereport,
+        };
+        Self {
+            sqlstate: sqlstate_text(report.sql_error_code() as i32),
+            message: report.message().to_owned(),
+            detail: report.detail().map(str::to_owned),
+            hint: report.hint().map(str::to_owned),
+        }
+    }
+
+    /// An error that a person caused by stopping us, not the case: never counted against a case.
+    pub fn is_interrupt(&self) -> bool {
+        // query_canceled also stands for statement_timeout, which is the case's own fault in a worker; the worker
+        // sets no statement timeout of its own unless configured, so a cancel there is a person's.
+        self.sqlstate == "57014" || self.sqlstate.starts_with("57P")
+    }
+}
+
+/// The five characters of a packed SQLSTATE.
+fn sqlstate_text(code: i32) -> String {
+    (0..5)
+        .map(|i| char::from((((code >> (6 * i)) & 0x3f) as u8) + b'0'))
+        .collect()
+}
+
+/// Runs `body` in a subtransaction. On ERROR it is rolled back and the failure returned.
+pub fn attempt<T>(
+    body: impl FnOnce() -> T + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
+) -> Result<T, Failure> {
+    // SAFETY: the pattern of PL/pgSQL's exception blocks: remember context and owner, begin, run, release or roll
+    // back, and put both back.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let body = std::panic::AssertUnwindSafe(body);
+        let result = pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
+            let value = { body }.0();
+            Ok(value)
+        }))
+        .catch_others(|error| Err(Failure::from_caught(&error)))
+        .catch_rust_panic(|error| Err(Failure::from_caught(&error)))
+        .execute();
+        match result {
+            Ok(value) => {
+                pg_sys::ReleaseCurrentSubTransaction();
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::CurrentResourceOwner = owner;
+                Ok(value)
+            }
+            Err(failure) => {
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::CurrentResourceOwner = owner;
+                Err(failure)
+            }
+        }
+    }
+}

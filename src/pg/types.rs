@@ -1,0 +1,250 @@
+//! Rust values as statement arguments and column values: the few types that the engine's statements use.
+
+use chrono::{DateTime, TimeZone, Utc};
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::raise::internal;
+use super::spi::{Arg, FromColumn};
+
+/// Microseconds between the Unix epoch and PostgreSQL's, 2000-01-01.
+const EPOCH_OFFSET: i64 = 946_684_800_000_000;
+
+/// A timestamptz datum's microseconds as an instant. PostgreSQL's infinities become chrono's ends of time.
+pub fn instant_from_pg(micros: i64) -> DateTime<Utc> {
+    match micros {
+        i64::MIN => DateTime::<Utc>::MIN_UTC,
+        i64::MAX => DateTime::<Utc>::MAX_UTC,
+        finite => finite
+            .checked_add(EPOCH_OFFSET)
+            .and_then(|unix| Utc.timestamp_micros(unix).single())
+            .unwrap_or(DateTime::<Utc>::MAX_UTC),
+    }
+}
+
+/// An instant as a timestamptz datum's microseconds.
+pub fn instant_to_pg(at: DateTime<Utc>) -> i64 {
+    if at == DateTime::<Utc>::MAX_UTC {
+        i64::MAX
+    } else if at == DateTime::<Utc>::MIN_UTC {
+        i64::MIN
+    } else {
+        at.timestamp_micros() - EPOCH_OFFSET
+    }
+}
+
+/// A Rust value that can be passed as one argument.
+pub trait ToArg {
+    const OID: Oid;
+    const ARRAY_OID: Oid;
+    /// Length, by-value and alignment of the array element type.
+    const LAYOUT: (i16, bool, u8);
+    fn to_datum(&self) -> Datum;
+}
+
+macro_rules! by_value {
+    ($type:ty, $oid:ident, $array:ident, $layout:expr, |$v:ident| $datum:expr) => {
+        impl ToArg for $type {
+            const OID: Oid = pg_sys::$oid;
+            const ARRAY_OID: Oid = pg_sys::$array;
+            const LAYOUT: (i16, bool, u8) = $layout;
+            fn to_datum(&self) -> Datum {
+                let $v = *self;
+                $datum
+            }
+        }
+    };
+}
+by_value!(bool, BOOLOID, BOOLARRAYOID, (1, true, b'c'), |v| {
+    Datum::from(v)
+});
+by_value!(
+    i16,
+    INT2OID,
+    INT2ARRAYOID,
+    (2, true, b's'),
+    |v| Datum::from(v)
+);
+by_value!(
+    i32,
+    INT4OID,
+    INT4ARRAYOID,
+    (4, true, b'i'),
+    |v| Datum::from(v)
+);
+by_value!(
+    i64,
+    INT8OID,
+    INT8ARRAYOID,
+    (8, true, b'd'),
+    |v| Datum::from(v)
+);
+by_value!(Oid, OIDOID, OIDARRAYOID, (4, true, b'i'), |v| Datum::from(
+    v
+));
+by_value!(
+    DateTime<Utc>,
+    TIMESTAMPTZOID,
+    TIMESTAMPTZARRAYOID,
+    (8, true, b'd'),
+    |v| Datum::from(instant_to_pg(v))
+);
+
+impl ToArg for &str {
+    const OID: Oid = pg_sys::TEXTOID;
+    const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
+    const LAYOUT: (i16, bool, u8) = (-1, false, b'i');
+    fn to_datum(&self) -> Datum {
+        // SAFETY: copies the bytes into the current memory context.
+        unsafe {
+            Datum::from(pg_sys::cstring_to_text_with_len(
+                self.as_ptr().cast(),
+                self.len() as i32,
+            ))
+        }
+    }
+}
+
+impl ToArg for String {
+    const OID: Oid = pg_sys::TEXTOID;
+    const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
+    const LAYOUT: (i16, bool, u8) = (-1, false, b'i');
+    fn to_datum(&self) -> Datum {
+        self.as_str().to_datum()
+    }
+}
+
+impl<T: ToArg> ToArg for &T {
+    const OID: Oid = T::OID;
+    const ARRAY_OID: Oid = T::ARRAY_OID;
+    const LAYOUT: (i16, bool, u8) = T::LAYOUT;
+    fn to_datum(&self) -> Datum {
+        (*self).to_datum()
+    }
+}
+
+/// One scalar argument.
+pub fn arg<T: ToArg>(value: T) -> Arg {
+    Arg {
+        oid: T::OID,
+        datum: Some(value.to_datum()),
+    }
+}
+
+/// One scalar argument that may be NULL.
+pub fn optional<T: ToArg>(value: Option<T>) -> Arg {
+    Arg {
+        oid: T::OID,
+        datum: value.map(|v| v.to_datum()),
+    }
+}
+
+/// An array argument.
+pub fn array<T: ToArg>(values: impl IntoIterator<Item = T>) -> Arg {
+    array_of(values.into_iter().map(Some))
+}
+
+/// An array argument whose elements may be NULL.
+pub fn array_of<T: ToArg>(values: impl IntoIterator<Item = Option<T>>) -> Arg {
+    let values = values.into_iter();
+    let mut datums: Vec<Datum> = Vec::with_capacity(values.size_hint().0);
+    let mut nulls: Vec<bool> = Vec::with_capacity(values.size_hint().0);
+    for value in values {
+        nulls.push(value.is_none());
+        datums.push(value.map_or(Datum::null(), |v| v.to_datum()));
+    }
+    let (length, by_value, align) = T::LAYOUT;
+    let mut dims = [datums.len() as i32];
+    let mut lower = [1i32];
+    // SAFETY: as many datums and flags as dims says; the layout is that of the element type.
+    let array = unsafe {
+        if datums.is_empty() {
+            pg_sys::construct_empty_array(T::OID)
+        } else {
+            pg_sys::construct_md_array(
+                datums.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+                1,
+                dims.as_mut_ptr(),
+                lower.as_mut_ptr(),
+                T::OID,
+                length.into(),
+                by_value,
+                align as _,
+            )
+        }
+    };
+    Arg {
+        oid: T::ARRAY_OID,
+        datum: Some(Datum::from(array)),
+    }
+}
+
+macro_rules! column {
+    ($type:ty, |$d:ident| $value:expr) => {
+        impl FromColumn for $type {
+            unsafe fn from_column($d: Datum) -> Self {
+                $value
+            }
+        }
+    };
+}
+column!(bool, |d| d.value() & 0xff != 0);
+column!(i16, |d| d.value() as i16);
+column!(i32, |d| d.value() as i32);
+column!(i64, |d| d.value() as i64);
+column!(Oid, |d| Oid::from(d.value() as u32));
+column!(DateTime<Utc>, |d| instant_from_pg(d.value() as i64));
+
+impl FromColumn for String {
+    unsafe fn from_column(datum: Datum) -> Self {
+        // SAFETY: a text value, by the trait's contract; detoasted, copied, and freed if detoasting made a copy.
+        unsafe {
+            let original = datum.cast_mut_ptr::<pg_sys::varlena>();
+            let packed = pg_sys::pg_detoast_datum_packed(original);
+            let bytes = pgrx::varlena_to_byte_slice(packed);
+            let text = std::str::from_utf8(bytes).map(str::to_owned);
+            if packed != original {
+                pg_sys::pfree(packed.cast());
+            }
+            text.unwrap_or_else(|_| {
+                internal(
+                    "text that is not UTF-8; workflow_engine needs a database with encoding UTF8",
+                )
+            })
+        }
+    }
+}
+
+impl<T: FromColumn> FromColumn for Vec<Option<T>> {
+    unsafe fn from_column(datum: Datum) -> Self {
+        // SAFETY: an array value of T's element type, by the trait's contract.
+        unsafe {
+            let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+            let element = (*array).elemtype;
+            let (mut length, mut by_value, mut align) = (0i16, false, 0);
+            pg_sys::get_typlenbyvalalign(element, &mut length, &mut by_value, &mut align);
+            let mut datums: *mut Datum = std::ptr::null_mut();
+            let mut nulls: *mut bool = std::ptr::null_mut();
+            let mut count = 0i32;
+            pg_sys::deconstruct_array(
+                array,
+                element,
+                length.into(),
+                by_value,
+                align,
+                &mut datums,
+                &mut nulls,
+                &mut count,
+            );
+            (0..count as usize)
+                .map(|i| {
+                    if *nulls.add(i) {
+                        None
+                    } else {
+                        Some(T::from_column(*datums.add(i)))
+                    }
+                })
+                .collect()
+        }
+    }
+}
