@@ -6,9 +6,21 @@
 use pgrx::prelude::*;
 
 mod pg;
+mod settings;
 mod worker;
 
 ::pgrx::pg_module_magic!(name, version);
+
+/// Called by the server when it loads the library: by the postmaster if preloaded, else by the first backend that
+/// calls one of its functions.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+    // SAFETY: a global that the postmaster sets while it loads shared_preload_libraries.
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        worker::shared::request();
+    }
+}
 
 extension_sql_file!("../sql/00_schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/10_clock.sql", name = "clock", requires = ["schema"]);
