@@ -5,7 +5,8 @@ CREATE TABLE wf.subjects (
     owner            regrole NOT NULL,
     relation         regclass NOT NULL,
     key_columns      text[] NOT NULL,
-    key_types        text[] NOT NULL,      -- format_type() of each key column, for the cast back from text
+    key_attnums      smallint[] NOT NULL,  -- to find a key column again after the ERP has renamed it
+    key_types        text[] NOT NULL,      -- each key column's base type, for the cast back from text
     details          text NOT NULL,        -- a FROM item: a quoted relation name, or a query in parentheses
     watch_columns    text[],               -- null: every column
     email_column     text,
@@ -35,7 +36,8 @@ CREATE TABLE wf.watches (
 -- frontier only when its transaction had ended before the frontier was taken.
 CREATE TABLE wf.inbox (
     xid        xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    inbox_id   bigint GENERATED ALWAYS AS IDENTITY,
+    -- cached by the backend: the order within a transaction is all that matters, and bulk statements are faster
+    inbox_id   bigint GENERATED ALWAYS AS IDENTITY (CACHE 64),
     subject_id integer NOT NULL,
     key        text,                       -- null: every open case of the subject (TRUNCATE, an unresolved watch)
     op         "char" NOT NULL,            -- i, u, d, t (truncate), w (watched row), r (reconcile), e (binding error)

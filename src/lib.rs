@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 
 mod pg;
 mod settings;
+mod subjects;
 mod worker;
 
 ::pgrx::pg_module_magic!(name, version);

@@ -74,6 +74,57 @@ impl Plan {
         Self { plan }
     }
 
+    /// The columns that the statement returns: name and type, in order. Empty when it returns no rows.
+    pub fn columns(&self) -> Vec<(String, Oid)> {
+        // SAFETY: the plan lives as long as self; one source for each statement in it, and a source's descriptor is
+        // null or lives as long as the source.
+        unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
+            if sources.is_null() || (*sources).length != 1 {
+                return Vec::new();
+            }
+            let source = (*(*sources).elements)
+                .ptr_value
+                .cast::<pg_sys::CachedPlanSource>();
+            let Some(descriptor) = (*source).resultDesc.as_ref() else {
+                return Vec::new();
+            };
+            let attributes =
+                std::slice::from_raw_parts(descriptor.attrs.as_ptr(), descriptor.natts as usize);
+            attributes
+                .iter()
+                .map(|a| {
+                    let name = std::ffi::CStr::from_ptr(a.attname.data.as_ptr());
+                    (name.to_string_lossy().into_owned(), a.atttypid)
+                })
+                .collect()
+        }
+    }
+
+    /// The analysed query, when the text was exactly one statement; for looking into, never for changing.
+    pub fn single_query(&self) -> Option<*const pg_sys::Query> {
+        // SAFETY: as in `columns`; a query list belongs to its source.
+        unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
+            if sources.is_null() || (*sources).length != 1 {
+                return None;
+            }
+            let source = (*(*sources).elements)
+                .ptr_value
+                .cast::<pg_sys::CachedPlanSource>();
+            let queries = (*source).query_list;
+            if queries.is_null() || (*queries).length != 1 {
+                return None;
+            }
+            Some(
+                (*(*queries).elements)
+                    .ptr_value
+                    .cast::<pg_sys::Query>()
+                    .cast_const(),
+            )
+        }
+    }
+
     /// Executes, with a new snapshot where the isolation level has one.
     pub fn execute(&self, args: &[Arg]) -> Rows {
         let mut values: Vec<Datum> = args

@@ -104,6 +104,30 @@ impl ToArg for &str {
     }
 }
 
+/// Text that came out of this database and is in its encoding, whatever that is.
+impl ToArg for &[u8] {
+    const OID: Oid = pg_sys::TEXTOID;
+    const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
+    const LAYOUT: (i16, bool, u8) = (-1, false, b'i');
+    fn to_datum(&self) -> Datum {
+        // SAFETY: copies the bytes into the current memory context.
+        unsafe {
+            Datum::from(pg_sys::cstring_to_text_with_len(
+                self.as_ptr().cast(),
+                self.len() as i32,
+            ))
+        }
+    }
+}
+
+/// A value of the one-byte type "char".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Char(pub u8);
+
+by_value!(Char, CHAROID, CHARARRAYOID, (1, true, b'c'), |v| {
+    Datum::from(v.0 as i8)
+});
+
 impl ToArg for String {
     const OID: Oid = pg_sys::TEXTOID;
     const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
@@ -192,6 +216,7 @@ column!(bool, |d| d.value() & 0xff != 0);
 column!(i16, |d| d.value() as i16);
 column!(i32, |d| d.value() as i32);
 column!(i64, |d| d.value() as i64);
+column!(Char, |d| Char(d.value() as u8));
 column!(Oid, |d| Oid::from(d.value() as u32));
 column!(DateTime<Utc>, |d| instant_from_pg(d.value() as i64));
 

@@ -1,0 +1,270 @@
+//! What the row triggers have noted and the statement triggers have not written yet.
+//!
+//! A stack: entries are tagged with the nest level of their subtransaction, and no entry lies above one of a higher
+//! level. So a subtransaction that aborts cuts off its own top, one that commits hands its top to the level below,
+//! and a flush writes the top of the current level only: what it wrote for an outer level would vanish with an inner
+//! subtransaction's abort.
+
+use std::cell::RefCell;
+
+use pgrx::pg_sys::{self, Oid};
+
+use crate::pg::acting::as_role;
+use crate::pg::spi;
+use crate::pg::types::{Char, arg, array, array_of, optional};
+
+/// Flush in the middle of a statement at this many entries, so that one huge statement holds little memory and its
+/// arrays stay far below the size that a value may have.
+pub const FLUSH_AT: usize = 50_000;
+/// As `FLUSH_AT`, for the texts together.
+pub const FLUSH_AT_BYTES: usize = 16 * 1024 * 1024;
+
+/// What an entry says besides its key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// wf.subjects.subject_id
+    pub subject: i32,
+    /// wf.inbox.op
+    pub op: u8,
+    /// wf.watches.watch_id, 0 for a row of the subject's own table.
+    pub watch: i32,
+}
+
+/// What the text of an entry is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// Nothing: every open case of the subject.
+    None,
+    /// The key.
+    Key,
+    /// A watched row's columns, from which the worker will compute the key.
+    Watched,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    tag: Tag,
+    text: Text,
+    level: i32,
+    start: usize,
+}
+
+struct Buffer {
+    entries: Vec<Entry>,
+    /// The texts, one after the other: an entry's ends where the next one's starts.
+    bytes: Vec<u8>,
+}
+
+thread_local! {
+    static BUFFER: RefCell<Buffer> = const {
+        RefCell::new(Buffer { entries: Vec::new(), bytes: Vec::new() })
+    };
+}
+
+fn nest_level() -> i32 {
+    // SAFETY: reads a static.
+    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+}
+
+/// Notes one entry. `write` appends its text to the bytes it is given; false takes the entry back.
+/// Returns true when it is time to flush.
+pub fn push(tag: Tag, text: Text, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    let level = nest_level();
+    BUFFER.with_borrow_mut(|buffer| {
+        let start = buffer.bytes.len();
+        if !write(&mut buffer.bytes) {
+            buffer.bytes.truncate(start);
+            return false;
+        }
+        // A trigger that sees the same row again and again notes it once.
+        if let Some(last) = buffer.entries.last()
+            && last.tag.subject == tag.subject
+            && last.tag.watch == tag.watch
+            && last.text == text
+            && last.level == level
+            && (last.tag.op == tag.op || text != Text::None)
+            && buffer.bytes[last.start..start] == buffer.bytes[start..]
+        {
+            buffer.bytes.truncate(start);
+            return false;
+        }
+        buffer.entries.push(Entry {
+            tag,
+            text,
+            level,
+            start,
+        });
+        buffer.entries.len() >= FLUSH_AT || buffer.bytes.len() >= FLUSH_AT_BYTES
+    })
+}
+
+/// Drops everything: the transaction has ended.
+pub fn clear() {
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.entries.clear();
+        buffer.bytes.clear();
+        // A bulk statement's memory is not kept for the session's life.
+        buffer.bytes.shrink_to(64 * 1024);
+        buffer.entries.shrink_to(1024);
+    });
+}
+
+/// The current subtransaction commits: what it noted is now its parent's.
+pub fn subtransaction_committed() {
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.entries.is_empty() {
+            return;
+        }
+        let level = nest_level();
+        for entry in buffer.entries.iter_mut().rev() {
+            if entry.level < level {
+                break;
+            }
+            entry.level = level - 1;
+        }
+    });
+}
+
+/// The current subtransaction aborts: what it noted never happened.
+pub fn subtransaction_aborted() {
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.entries.is_empty() {
+            return;
+        }
+        let level = nest_level();
+        let keep = buffer.entries.partition_point(|entry| entry.level < level);
+        if let Some(first) = buffer.entries.get(keep) {
+            let start = first.start;
+            buffer.bytes.truncate(start);
+            buffer.entries.truncate(keep);
+        }
+    });
+}
+
+/// Where to write: the inbox's owner. None when there is no inbox (any more).
+fn inbox_owner() -> Option<Oid> {
+    // SAFETY: catalogue look-ups that return invalid or null for what is missing; the tuple is released.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"wf".as_ptr(), true);
+        if schema == Oid::INVALID {
+            return None;
+        }
+        let inbox = pg_sys::get_relname_relid(c"inbox".as_ptr(), schema);
+        if inbox == Oid::INVALID {
+            return None;
+        }
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::RELOID as i32,
+            pg_sys::Datum::from(inbox),
+        );
+        if tuple.is_null() {
+            return None;
+        }
+        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}
+
+/// Writes what the current subtransaction level has noted to wf.inbox, as its owner.
+///
+/// Checks beforehand what could make the insert fail; without an inbox the entries are dropped, for the ERP's write
+/// goes through whatever has become of us.
+pub fn flush() {
+    let level = nest_level();
+    let (entries, bytes) = BUFFER.with_borrow_mut(|buffer| {
+        let keep = buffer.entries.partition_point(|entry| entry.level < level);
+        let Some(first) = buffer.entries.get(keep) else {
+            return (Vec::new(), Vec::new());
+        };
+        let start = first.start;
+        if keep == 0 {
+            // the usual case moves the vectors out instead of copying
+            return (
+                std::mem::take(&mut buffer.entries),
+                std::mem::take(&mut buffer.bytes),
+            );
+        }
+        let mut entries = buffer.entries.split_off(keep);
+        let bytes = buffer.bytes.split_off(start);
+        for entry in &mut entries {
+            entry.start -= start;
+        }
+        (entries, bytes)
+    });
+    if entries.is_empty() {
+        return;
+    }
+    if let Some(owner) = inbox_owner() {
+        as_role(owner, || spi::connected(|| write(&entries, &bytes)));
+        crate::worker::wake::on_commit();
+    }
+    give_back(entries, bytes);
+}
+
+/// Puts emptied vectors back, so that a session of many small statements does not allocate for each.
+fn give_back(mut entries: Vec<Entry>, mut bytes: Vec<u8>) {
+    entries.clear();
+    bytes.clear();
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.entries.capacity() == 0 && buffer.bytes.is_empty() {
+            buffer.entries = entries;
+            buffer.bytes = bytes;
+        }
+    });
+}
+
+fn write(entries: &[Entry], bytes: &[u8]) {
+    let text = |index: usize| {
+        let start = entries[index].start;
+        let end = entries
+            .get(index + 1)
+            .map_or(bytes.len(), |next| next.start);
+        &bytes[start..end]
+    };
+    let key = |index: usize| (entries[index].text == Text::Key).then(|| text(index));
+    let watched = |index: usize| (entries[index].text == Text::Watched).then(|| text(index));
+    let watch = |tag: Tag| (tag.watch != 0).then_some(tag.watch);
+
+    if let [entry] = entries {
+        spi::query(
+            "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) VALUES ($1, $2, $3, $4, $5)",
+            &[
+                arg(entry.tag.subject),
+                optional(key(0)),
+                arg(Char(entry.tag.op)),
+                optional(watch(entry.tag)),
+                optional(watched(0)),
+            ],
+        );
+        return;
+    }
+    let uniform = entries
+        .iter()
+        .all(|e| e.tag == entries[0].tag && e.text == Text::Key);
+    if uniform {
+        spi::query(
+            "INSERT INTO wf.inbox (subject_id, key, op, watch_id) \
+             SELECT $1, k.key, $3, $4 FROM pg_catalog.unnest($2) AS k (key)",
+            &[
+                arg(entries[0].tag.subject),
+                array((0..entries.len()).map(text)),
+                arg(Char(entries[0].tag.op)),
+                optional(watch(entries[0].tag)),
+            ],
+        );
+        return;
+    }
+    spi::query(
+        "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) \
+         SELECT e.subject_id, e.key, e.op, e.watch_id, e.watched \
+         FROM pg_catalog.unnest($1, $2, $3, $4, $5) AS e (subject_id, key, op, watch_id, watched)",
+        &[
+            array(entries.iter().map(|e| e.tag.subject)),
+            array_of((0..entries.len()).map(key)),
+            array(entries.iter().map(|e| Char(e.tag.op))),
+            array_of(entries.iter().map(|e| watch(e.tag))),
+            array_of((0..entries.len()).map(watched)),
+        ],
+    );
+}
