@@ -8,7 +8,10 @@
 //!
 //! The shell (the extension in `src/`) reads rows, calls in here, and writes the effects.
 
+pub mod calendar;
+pub mod dates;
 pub mod error;
 pub mod row;
+pub mod window;
 
 pub use error::{Error, ErrorCode};
