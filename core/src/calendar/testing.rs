@@ -103,14 +103,15 @@ pub(crate) fn amsterdam(text: &str) -> DateTime<Utc> {
 
 #[test]
 fn s14_skipped_and_doubled_local_times_are_read_as_postgresql_reads_them() {
-    assert_eq!(
-        amsterdam("2026-03-29 02:30"),
-        utc("2026-03-29 01:30"),
-        "03:30 CEST"
-    );
-    assert_eq!(
-        amsterdam("2026-10-25 02:30"),
-        utc("2026-10-25 01:30"),
-        "standard time"
-    );
+    // The right-hand side is what PostgreSQL 15 answers to `timestamp '...' AT TIME ZONE '...'`.
+    for (zone, skipped_or_doubled, at) in [
+        ("Europe/Amsterdam", "2026-03-29 02:30", "2026-03-29 01:30"),
+        ("Europe/Amsterdam", "2026-10-25 02:30", "2026-10-25 01:30"),
+        ("Africa/Cairo", "2026-04-24 00:00", "2026-04-23 22:00"),
+        ("America/Havana", "2026-11-01 00:30", "2026-11-01 05:30"),
+        ("Pacific/Apia", "2011-12-30 10:00", "2011-12-30 20:00"),
+        ("Australia/Lord_Howe", "2026-04-05 01:45", "2026-04-04 15:15"),
+    ] {
+        assert_eq!(TzZones.to_utc(zone, local(skipped_or_doubled)).unwrap(), utc(at), "{zone}");
+    }
 }
