@@ -110,8 +110,16 @@ fn s14_skipped_and_doubled_local_times_are_read_as_postgresql_reads_them() {
         ("Africa/Cairo", "2026-04-24 00:00", "2026-04-23 22:00"),
         ("America/Havana", "2026-11-01 00:30", "2026-11-01 05:30"),
         ("Pacific/Apia", "2011-12-30 10:00", "2011-12-30 20:00"),
-        ("Australia/Lord_Howe", "2026-04-05 01:45", "2026-04-04 15:15"),
+        (
+            "Australia/Lord_Howe",
+            "2026-04-05 01:45",
+            "2026-04-04 15:15",
+        ),
     ] {
-        assert_eq!(TzZones.to_utc(zone, local(skipped_or_doubled)).unwrap(), utc(at), "{zone}");
+        assert_eq!(
+            TzZones.to_utc(zone, local(skipped_or_doubled)).unwrap(),
+            utc(at),
+            "{zone}"
+        );
     }
 }
