@@ -12,6 +12,7 @@ pub mod calendar;
 pub mod dates;
 pub mod error;
 pub mod row;
+pub mod template;
 pub mod window;
 
 pub use error::{Error, ErrorCode};
