@@ -5,6 +5,7 @@
 
 use pgrx::prelude::*;
 
+mod engine;
 mod pg;
 mod settings;
 mod subjects;
@@ -19,11 +20,17 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     // SAFETY: a global that the postmaster sets while it loads shared_preload_libraries.
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
-        worker::shared::request();
+        worker::preload();
     }
 }
 
 extension_sql_file!("../sql/00_schema.sql", name = "schema", bootstrap);
+extension_sql_file!(
+    "../sql/15_workers.sql",
+    name = "workers",
+    requires = ["schema"]
+);
+extension_sql_file!("../sql/99_announce.sql", name = "announce", finalize);
 extension_sql_file!("../sql/10_clock.sql", name = "clock", requires = ["schema"]);
 extension_sql_file!(
     "../sql/20_definitions.sql",

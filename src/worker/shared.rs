@@ -12,7 +12,7 @@ use pgrx::pg_sys::{self, Oid};
 
 /// Workers at most, over all databases.
 pub const SLOTS: usize = 64;
-/// Announcements and bars at most at one time; past that the launcher looks at everything.
+/// Announcements and bars at most at one time.
 pub const NOTES: usize = 16;
 /// `wake_from` when nothing was committed before the worker's frontier.
 pub const NOWHERE: i64 = i64::MAX;
@@ -92,6 +92,8 @@ pub struct Slot {
     latch: AtomicUsize,
     /// Someone asks the worker to leave when its tick is done.
     pub leave: AtomicBool,
+    /// CREATE EXTENSION has committed since the worker started: that it found none means nothing.
+    pub look_again: AtomicBool,
     /// Earliest run_at, in PostgreSQL's microseconds, that was committed since the worker last took it.
     pub wake_from: AtomicI64,
     /// When its last tick ended, in PostgreSQL's microseconds, 0 before the first.
@@ -108,6 +110,7 @@ impl Slot {
             pid: AtomicI32::new(0),
             latch: AtomicUsize::new(0),
             leave: AtomicBool::new(false),
+            look_again: AtomicBool::new(false),
             wake_from: AtomicI64::new(NOWHERE),
             last_tick: AtomicI64::new(0),
         }
@@ -133,6 +136,7 @@ impl Slot {
         self.pid.store(0, Ordering::Relaxed);
         self.latch.store(0, Ordering::Relaxed);
         self.leave.store(false, Ordering::Relaxed);
+        self.look_again.store(false, Ordering::Relaxed);
         self.wake_from.store(NOWHERE, Ordering::Relaxed);
         self.last_tick.store(0, Ordering::Relaxed);
         self.number.store(number, Ordering::Relaxed);
@@ -223,8 +227,10 @@ pub struct Shared {
     pub launcher: Launcher,
     /// Databases that say they have the extension now; 0 is an empty place.
     announced: [AtomicU32; NOTES],
-    /// There was no place for an announcement, or the list of databases has changed: look at all of them.
+    /// The list of databases has changed.
     pub look_at_all: AtomicBool,
+    /// There was no place for an announcement: look into every database again.
+    pub probe_all: AtomicBool,
     bars: [Bar; NOTES],
     pub slots: [Slot; SLOTS],
 }
@@ -238,6 +244,7 @@ impl Shared {
             },
             announced: [const { AtomicU32::new(0) }; NOTES],
             look_at_all: AtomicBool::new(false),
+            probe_all: AtomicBool::new(false),
             bars: [const {
                 Bar {
                     database: AtomicU32::new(0),
@@ -259,13 +266,13 @@ impl Shared {
     pub fn announce(&self, database: Oid) {
         let number = database.to_u32();
         let placed = self.announced.iter().any(|place| {
-            matches!(
-                place.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire),
-                Ok(_)
-            ) || place.load(Ordering::Acquire) == number
+            place
+                .compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+                || place.load(Ordering::Acquire) == number
         });
         if !placed {
-            self.look_at_all.store(true, Ordering::Release);
+            self.probe_all.store(true, Ordering::Release);
         }
     }
 

@@ -13,6 +13,14 @@ use pgrx::pg_sys::{self, Oid};
 
 use super::shared::{self, NOWHERE, Shared};
 
+/// Whose workers must start again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renew {
+    Nobody,
+    Of(Oid),
+    All,
+}
+
 /// What is to happen when the transaction ends.
 struct Notes {
     registered: Cell<bool>,
@@ -22,8 +30,8 @@ struct Notes {
     from: Cell<i64>,
     announce: Cell<bool>,
     look_at_all: Cell<bool>,
-    /// A database whose workers must start again, because its settings have changed.
-    renew: Cell<Oid>,
+    /// Whose workers must start again, because their settings have changed.
+    renew: Cell<Renew>,
     /// Bars of this backend are to be lifted, however the transaction ends.
     barred: Cell<bool>,
 }
@@ -37,7 +45,7 @@ thread_local! {
             from: Cell::new(NOWHERE),
             announce: Cell::new(false),
             look_at_all: Cell::new(false),
-            renew: Cell::new(Oid::INVALID),
+            renew: Cell::new(Renew::Nobody),
             barred: Cell::new(false),
         }
     };
@@ -76,9 +84,13 @@ pub(super) fn look_at_all_on_commit() {
     note(|notes| notes.look_at_all.set(true));
 }
 
-/// On commit that database's workers start again.
-pub(super) fn renew_on_commit(database: Oid) {
-    note(|notes| notes.renew.set(database));
+/// On commit those workers start again.
+pub(super) fn renew_on_commit(whose: Renew) {
+    note(|notes| {
+        let before = notes.renew.get();
+        let both = before == Renew::Nobody || before == whose;
+        notes.renew.set(if both { whose } else { Renew::All });
+    });
 }
 
 /// However the transaction ends, this backend's bars are lifted.
@@ -115,7 +127,7 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _argument: *m
             let from = notes.from.replace(NOWHERE);
             let announce = notes.announce.replace(false);
             let look_at_all = notes.look_at_all.replace(false);
-            let renew = notes.renew.replace(Oid::INVALID);
+            let renew = notes.renew.replace(Renew::Nobody);
             let barred = notes.barred.replace(false);
             let Some(shared) = shared::get() else { return };
             if committed {
@@ -131,24 +143,36 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _argument: *m
 }
 
 /// The transaction is visible to others by now, so whoever wakes up sees what it has written.
-fn deliver(shared: &Shared, wake: bool, from: i64, announce: bool, look_at_all: bool, renew: Oid) {
+fn deliver(
+    shared: &Shared,
+    wake: bool,
+    from: i64,
+    announce: bool,
+    look_at_all: bool,
+    renew: Renew,
+) {
     // SAFETY: globals of this process.
     let (database, me) = unsafe { (pg_sys::MyDatabaseId, pg_sys::MyProcPid) };
     if wake || announce {
         for slot in shared.slots_of(database) {
+            if announce {
+                slot.look_again.store(true, Ordering::Release);
+            }
             if from != NOWHERE {
                 slot.wake_from.fetch_min(from, Ordering::AcqRel);
             }
-            // A worker knows what it has written itself, and whether it has more to do.
+            // A worker knows itself whether it has more to do, so its own commit does not wake it.
             if slot.pid.load(Ordering::Acquire) != me {
                 slot.wake();
             }
         }
     }
-    if renew != Oid::INVALID {
-        for slot in shared.slots_of(renew) {
-            slot.leave.store(true, Ordering::Release);
-            slot.wake();
+    if renew != Renew::Nobody {
+        for slot in &shared.slots {
+            if renew == Renew::All || renew == Renew::Of(slot.database()) {
+                slot.leave.store(true, Ordering::Release);
+                slot.wake();
+            }
         }
     }
     if look_at_all {

@@ -1,0 +1,225 @@
+//! A worker of one database: it ticks while there is something due and sleeps otherwise.
+//!
+//! What a tick does is the engine's; here is only when one happens, and under which settings.
+
+use std::ffi::CStr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::process::{self, Order};
+use super::shared::{self, Slot, State};
+use super::transaction;
+use crate::engine;
+use crate::engine::work::{Next, WorkerState};
+use crate::settings;
+
+/// The exported name of the worker's main function.
+pub const MAIN: &str = "workflow_engine_worker";
+
+/// More ticks in a row that ended in a failure than halving a batch can explain (2^14 is more than the largest).
+const FAILING: u32 = 32;
+/// The sleep between ticks when it is the ticks themselves that fail: a full disk, tables changed by hand.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Settings that hold in a worker whatever the database or the role has set, and also after RESET.
+const PINNED: &[(&CStr, &CStr)] = &[
+    (c"search_path", c"pg_catalog, pg_temp"),
+    (c"application_name", c"workflow_engine worker"),
+    // The engine locks with SKIP LOCKED. This is for DDL that holds a table while user code wants it.
+    (c"lock_timeout", c"2s"),
+    (c"statement_timeout", c"0"),
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    (c"transaction_timeout", c"0"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_deferrable", c"off"),
+    (c"session_replication_role", c"origin"),
+];
+
+/// The slot and its generation as the one argument that a background worker gets.
+pub fn argument(slot: usize, generation: u32) -> Datum {
+    Datum::from(((u64::from(generation) << 32) | slot as u64) as usize)
+}
+
+/// Main function of a worker.
+#[pgrx::pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn workflow_engine_worker(argument: Datum) {
+    let argument = argument.value() as u64;
+    let generation = (argument >> 32) as u32;
+    let slot = shared::get().and_then(|shared| shared.slots.get((argument & 0xffff_ffff) as usize));
+    let Some(slot) = slot else { return };
+    if slot.generation.load(Ordering::Acquire) != generation {
+        return; // The launcher has stopped waiting for this process.
+    }
+    slot.occupy();
+    super::set_my_slot(slot);
+    // SAFETY: the callback touches atomics only; it runs after this process has left the list of backends, so that
+    // whoever waits for the slot finds the database without us.
+    unsafe { pg_sys::on_shmem_exit(Some(on_exit), Datum::from(0usize)) };
+    process::accept_signals();
+    if shared::get().is_some_and(|shared| shared.is_barred(slot.database())) {
+        slot.set_state(State::Left); // The bar came after the launcher had decided.
+        return;
+    }
+    // SAFETY: plain call with an oid. As the bootstrap superuser; a database that allows no connections stays closed.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(slot.database(), Oid::INVALID, 0);
+        for (name, value) in PINNED {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_OVERRIDE,
+            );
+        }
+    }
+    slot.set_state(match work(slot) {
+        End::NoExtension => State::NoExtension,
+        End::Asked => State::Left,
+    });
+}
+
+/// However the process ends, its slot says so and the launcher hears of it.
+unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: Datum) {
+    if let Some(slot) = super::my_slot() {
+        if slot.state().is_live() {
+            slot.set_state(State::Ended);
+        }
+        slot.vacate();
+    }
+    if let Some(shared) = shared::get() {
+        shared.launcher.wake();
+    }
+}
+
+/// Why a worker stops by itself.
+enum End {
+    NoExtension,
+    Asked,
+}
+
+fn work(slot: &Slot) -> End {
+    let mut state = WorkerState::new();
+    let mut known: Option<Oid> = None;
+    let memory = Memory::new();
+    let mut failures = 0;
+    loop {
+        process::reset_latch();
+        if process::obey() == Order::End || slot.leave.load(Ordering::Acquire) {
+            return End::Asked;
+        }
+        let Some(extension) = look() else {
+            return End::NoExtension;
+        };
+        if known != Some(extension) {
+            if known.is_some() {
+                engine::forget();
+                state = WorkerState::new();
+            } else if let Some(shared) = shared::get() {
+                // Now the launcher may start the others.
+                slot.set_state(State::Idle);
+                shared.launcher.wake();
+            }
+            known = Some(extension);
+        }
+        let nap = if settings::enabled() {
+            report(slot, State::Working);
+            let mut failed = false;
+            let next = engine::work::tick(&mut state, &mut |body| {
+                let result = transaction::run(body);
+                failed = result.is_err();
+                result
+            });
+            failures = if failed { failures + 1 } else { 0 };
+            // SAFETY: plain call.
+            let now = unsafe { pg_sys::GetCurrentTimestamp() };
+            slot.last_tick.store(now, Ordering::Release);
+            match next {
+                Next::More if failures > FAILING => Some(PAUSE),
+                Next::More => None,
+                // The extension may have been dropped between the look and the tick: look again soon.
+                Next::Idle(_) if failed => Some(PAUSE),
+                Next::Idle(due) => Some(due.unwrap_or(Duration::MAX).min(settings::naptime())),
+            }
+        } else {
+            Some(settings::naptime())
+        };
+        memory.reset();
+        if let Some(nap) = nap {
+            report(
+                slot,
+                if settings::enabled() {
+                    State::Idle
+                } else {
+                    State::Off
+                },
+            );
+            process::sleep(nap);
+        }
+    }
+}
+
+/// The extension's oid, if it is installed here. A failure to look is taken for its absence only by a worker that the
+/// launcher will start again; so it ends the process.
+fn look() -> Option<Oid> {
+    let mut found = None;
+    let looked = transaction::run(&mut || found = crate::pg::acting::extension_oid());
+    if looked.is_err() {
+        // Exit code 1: the slot says that the process has ended, and the launcher backs off.
+        // SAFETY: the way a background process ends.
+        unsafe { pg_sys::proc_exit(1) };
+    }
+    found
+}
+
+/// Shows the state in the slot and in pg_stat_activity.
+fn report(slot: &Slot, state: State) {
+    if slot.state() == state {
+        return;
+    }
+    slot.set_state(state);
+    // SAFETY: constant C strings; null is allowed. Statistics held back so far go out before a sleep.
+    unsafe {
+        if state == State::Working {
+            pg_sys::pgstat_report_activity(
+                pg_sys::BackendState::STATE_RUNNING,
+                c"workflow_engine: working on what is due".as_ptr(),
+            );
+        } else {
+            pg_sys::pgstat_report_stat(true);
+            pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
+        }
+    }
+}
+
+/// Where allocations go that are made outside transactions; emptied after each tick, so that a worker does not grow.
+struct Memory(pg_sys::MemoryContext);
+
+impl Memory {
+    fn new() -> Self {
+        // SAFETY: the default sizes of ALLOCSET_DEFAULT_SIZES, a constant name, and a parent that is always there.
+        unsafe {
+            let context = pg_sys::AllocSetContextCreateInternal(
+                pg_sys::TopMemoryContext,
+                c"workflow_engine worker".as_ptr(),
+                pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+            );
+            pg_sys::MemoryContextSwitchTo(context);
+            Self(context)
+        }
+    }
+
+    /// Between two ticks, outside transactions. A commit leaves the top context current, hence the switch.
+    fn reset(&self) {
+        // SAFETY: the context lives as long as the process, and nothing in it is used across ticks.
+        unsafe {
+            pg_sys::MemoryContextSwitchTo(self.0);
+            pg_sys::MemoryContextReset(self.0);
+        }
+    }
+}
