@@ -27,7 +27,9 @@ CREATE TABLE wf.watches (
     subject_id     integer NOT NULL REFERENCES wf.subjects ON DELETE CASCADE,
     relation       regclass NOT NULL,
     key_expression text NOT NULL,
-    columns        text[] NOT NULL,        -- the columns of the row that the expression reads
+    columns        text[] NOT NULL,        -- the columns of the row that the expression reads,
+    column_attnums smallint[] NOT NULL,    -- their numbers
+    column_types   text[] NOT NULL,        -- and their base types, for the cast back from text
     UNIQUE (subject_id, relation)
 );
 

@@ -47,6 +47,16 @@ extension_sql_file!(
     name = "runtime",
     requires = ["subjects"]
 );
+extension_sql_file!(
+    "../sql/26_subjects_triggers.sql",
+    name = "subjects_triggers",
+    requires = ["subjects"]
+);
+extension_sql_file!(
+    "../sql/26_subjects_functions.sql",
+    name = "subjects_functions",
+    requires = ["subjects_triggers"]
+);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]

@@ -154,13 +154,8 @@ impl Plan {
         if status < 0 {
             internal(&format!("a statement failed in SPI with code {status}"));
         }
-        // SAFETY: the globals that SPI_execute_plan has just set; the table is taken over by `Rows`.
-        unsafe {
-            Rows {
-                table: pg_sys::SPI_tuptable,
-                processed: pg_sys::SPI_processed as usize,
-            }
-        }
+        // SAFETY: the globals that SPI_execute_plan has just set.
+        unsafe { Rows::take() }
     }
 }
 
@@ -216,6 +211,20 @@ impl Drop for Rows {
 }
 
 impl Rows {
+    /// Takes over the result of the SPI call just made.
+    ///
+    /// # Safety
+    /// Directly after that call, once.
+    pub unsafe fn take() -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self {
+                table: pg_sys::SPI_tuptable,
+                processed: pg_sys::SPI_processed as usize,
+            }
+        }
+    }
+
     /// Rows returned, or rows changed for a statement without RETURNING.
     pub fn processed(&self) -> usize {
         self.processed

@@ -66,16 +66,10 @@ fn nest_level() -> i32 {
     unsafe { pg_sys::GetCurrentTransactionNestLevel() }
 }
 
-/// Notes one entry. `write` appends its text to the bytes it is given; false takes the entry back.
-/// Returns true when it is time to flush.
-pub fn push(tag: Tag, text: Text, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+/// Notes one entry with its text. Returns true when it is time to flush.
+pub fn push(tag: Tag, text: Text, bytes: &[u8]) -> bool {
     let level = nest_level();
     BUFFER.with_borrow_mut(|buffer| {
-        let start = buffer.bytes.len();
-        if !write(&mut buffer.bytes) {
-            buffer.bytes.truncate(start);
-            return false;
-        }
         // A trigger that sees the same row again and again notes it once.
         if let Some(last) = buffer.entries.last()
             && last.tag.subject == tag.subject
@@ -83,11 +77,12 @@ pub fn push(tag: Tag, text: Text, write: impl FnOnce(&mut Vec<u8>) -> bool) -> b
             && last.text == text
             && last.level == level
             && (last.tag.op == tag.op || text != Text::None)
-            && buffer.bytes[last.start..start] == buffer.bytes[start..]
+            && buffer.bytes[last.start..] == *bytes
         {
-            buffer.bytes.truncate(start);
             return false;
         }
+        let start = buffer.bytes.len();
+        buffer.bytes.extend_from_slice(bytes);
         buffer.entries.push(Entry {
             tag,
             text,

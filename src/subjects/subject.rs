@@ -290,7 +290,7 @@ fn relation_exists(relation: Oid) -> bool {
 
 /// A table's column by its name, or, when it was renamed, by its number if the type still agrees: its name now and
 /// its base type.
-fn table_column(
+pub fn table_column(
     relation: Oid,
     column: &str,
     attnum: i16,

@@ -1,0 +1,527 @@
+//! What binding refuses, what it stores, and how a binding reads keys.
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use super::super::*;
+    use crate::subjects::{inbox as inbox_module, subject};
+
+    fn tables() {
+        run("CREATE SCHEMA erp;
+             CREATE TABLE erp.t (id int PRIMARY KEY, other int, state text, email text);
+             CREATE VIEW erp.v AS SELECT * FROM erp.t;
+             CREATE TABLE erp.half (id int, state text);
+             CREATE UNIQUE INDEX ON erp.half (id) WHERE state = 'open';
+             CREATE TABLE erp.parts (id int, y int, PRIMARY KEY (id, y)) PARTITION BY LIST (y);
+             CREATE TABLE erp.parts_1 PARTITION OF erp.parts FOR VALUES IN (1);
+             CREATE TEMP TABLE tmp (id int PRIMARY KEY);");
+    }
+
+    /// SQLSTATE and all texts of a refusal in one line.
+    fn refused(sql: &str) -> String {
+        let f = refusal(sql);
+        format!(
+            "{} {} | {} | {}",
+            f.sqlstate,
+            f.message,
+            f.detail.expect("a detail"),
+            f.hint.expect("a hint")
+        )
+    }
+
+    #[track_caller]
+    fn says(sql: &str, parts: &[&str]) {
+        let said = refused(sql);
+        for part in parts {
+            assert!(said.contains(part), "{part:?} is not in: {said}");
+        }
+        let left: i64 = Spi::get_one("SELECT count(*) FROM wf.subjects")
+            .unwrap()
+            .unwrap();
+        let triggers: i64 =
+            Spi::get_one("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'wf_%'")
+                .unwrap()
+                .unwrap();
+        assert_eq!((left, triggers), (0, 0), "a refusal changes nothing");
+    }
+
+    #[pg_test]
+    fn binding_refuses_what_is_not_a_table() {
+        tables();
+        says(
+            "SELECT wf.bind_subject('s', 'erp.v', 'id')",
+            &["42809", "a view", "as details"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'tmp', 'id')",
+            &["42809", "temporary"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'pg_class', 'oid')",
+            &["42809", "system"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'wf.cases', 'case_id')",
+            &["42809", "system"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 4242424::regclass, 'id')",
+            &["42P01", "4242424"],
+        );
+        says(
+            "SELECT wf.bind_subject(NULL, 'erp.t', 'id')",
+            &["22004", "name is null"],
+        );
+        says(
+            "SELECT wf.bind_subject(repeat('x', 58), 'erp.t', 'id')",
+            &["42602", "58 bytes"],
+        );
+    }
+
+    #[pg_test]
+    fn binding_refuses_a_key_that_is_missing_or_not_unique() {
+        tables();
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'nope')",
+            &["42703", "no column \"nope\"", "id, other, state, email"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id, id')",
+            &["42701", "twice"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id,')",
+            &["22023", "not a list"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', '\"id')",
+            &["22023", "not a list"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'other')",
+            &[
+                "22023",
+                "(other) of table erp.t is not unique",
+                "CREATE UNIQUE INDEX ON erp.t (other)",
+            ],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.half', 'id')",
+            &["22023", "not unique", "without a condition"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.parts', 'id')",
+            &["22023", "partition columns"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', watch => 'gone')",
+            &["42703", "argument watch"],
+        );
+    }
+
+    #[pg_test]
+    fn binding_refuses_details_that_do_not_work() {
+        tables();
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'erp.nothing')",
+            &["42P01", "neither a relation nor a query"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'SELEC id FROM erp.t')",
+            &["42P01", "neither"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'SELECT id FRM erp.t x')",
+            &["22023", "syntax error at or near"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'SELECT id FROM t')",
+            &["22023", "relation \"t\" does not exist", "with its schema"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'SELECT id FROM erp.t; SELECT 1')",
+            &["22023", "not one query that only reads"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'WITH d AS (DELETE FROM erp.t RETURNING id) SELECT id FROM d')",
+            &["22023"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'SELECT other AS k FROM erp.t')",
+            &["42703", "lack the key column \"id\"", "columns k"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', details => 'SELECT point(1,1) AS id')",
+            &["42804", "does not compare", "operator does not exist"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', email => 'mail')",
+            &["42703", "argument email", "id, other, state, email"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', eligible => 'balance > 0')",
+            &[
+                "22023",
+                "column \"balance\" does not exist",
+                "id, other, state, email",
+            ],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', eligible => 'other')",
+            &["22023", "must be type boolean"],
+        );
+        says(
+            "SELECT wf.bind_subject('s', 'erp.t', 'id', eligible => 'true) OR (1')",
+            &["22023"],
+        );
+    }
+
+    #[pg_test]
+    fn binding_refuses_roles_without_rights() {
+        tables();
+        run("CREATE ROLE wf_t_clerk; CREATE ROLE wf_t_trigger;
+             GRANT USAGE ON SCHEMA wf, erp TO wf_t_clerk, wf_t_trigger;
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA wf TO wf_t_clerk, wf_t_trigger;
+             GRANT TRIGGER ON erp.t TO wf_t_trigger; SET LOCAL ROLE wf_t_clerk;");
+        let f = refusal("SELECT wf.bind_subject('s', 'erp.t', 'id')");
+        assert_eq!(f.sqlstate, "42501");
+        assert!(
+            f.hint
+                .unwrap()
+                .contains("GRANT TRIGGER, SELECT ON erp.t TO wf_t_clerk")
+        );
+        run("SET LOCAL ROLE wf_t_trigger");
+        let f = refusal("SELECT wf.bind_subject('s', 'erp.t', 'id')");
+        assert_eq!(f.sqlstate, "42501");
+        assert!(f.detail.unwrap().contains("permission denied for table t"));
+        run(
+            "RESET ROLE; GRANT SELECT ON erp.t TO wf_t_trigger; SET LOCAL ROLE wf_t_trigger;
+             SELECT wf.bind_subject('s', 'erp.t', 'id')",
+        );
+        run("SET LOCAL ROLE wf_t_clerk");
+        for sql in [
+            "SELECT wf.unbind_subject('s')",
+            "SELECT wf.reconcile('s')",
+            "SELECT wf.watch('s', 'erp.half', 'id')",
+            "SELECT wf.unwatch('s', 'erp.half')",
+        ] {
+            let f = refusal(sql);
+            assert_eq!(f.sqlstate, "42501", "{sql}: {}", f.message);
+        }
+        run("RESET ROLE");
+        assert_eq!(
+            text("SELECT owner::text FROM wf.subjects").unwrap(),
+            "wf_t_trigger"
+        );
+    }
+
+    #[pg_test]
+    fn a_name_is_bound_once_and_may_be_rebound() {
+        tables();
+        run("SELECT wf.bind_subject('s', 'erp.t', 'id', watch => 'state')");
+        let f = refusal("SELECT wf.bind_subject('s', 'erp.parts', 'id, y')");
+        assert_eq!(f.sqlstate, "42710");
+        assert!(f.hint.unwrap().contains("wf.unbind_subject('s')"));
+        let f = refusal(
+            "SELECT wf.bind_subject('other', 'erp.parts_1', 'id, y') FROM wf.bind_subject('p', 'erp.parts', 'id, y')",
+        );
+        assert!(
+            f.message
+                .contains("partition of the table of subject \"p\""),
+            "{}",
+            f.message
+        );
+        run(
+            "SELECT wf.bind_subject('s', 'erp.t', 'ID', email => 'email', eligible => 'state = ''x''')",
+        );
+        assert_eq!(
+            text("SELECT concat(name, watch_columns, email_column, eligible) FROM wf.subjects")
+                .unwrap(),
+            "semailstate = 'x'"
+        );
+        run("INSERT INTO erp.t VALUES (1); SELECT wf.unbind_subject('s')");
+        assert_eq!(inbox(), "i:1");
+        run("UPDATE erp.t SET other = 5");
+        assert_eq!(inbox(), "");
+        assert_eq!(text("SELECT to_regclass('wf.s_cases')::text"), None);
+        assert_eq!(refusal("SELECT wf.unbind_subject('s')").sqlstate, "42704");
+    }
+
+    #[pg_test]
+    fn unbinding_waits_for_open_cases() {
+        tables();
+        run("SELECT wf.bind_subject('s', 'erp.t', 'id');
+             INSERT INTO wf.case_subjects SELECT 7, subject_id, 1, 0, '5' FROM wf.subjects;");
+        let f = refusal("SELECT wf.unbind_subject('s')");
+        assert_eq!(f.sqlstate, "55000");
+        assert!(f.message.contains("1 open case"));
+        run("ALTER TABLE erp.t ADD UNIQUE (other)");
+        assert_eq!(
+            refusal("SELECT wf.bind_subject('s', 'erp.t', 'other')").sqlstate,
+            "55000"
+        );
+    }
+
+    #[pg_test]
+    fn composite_and_mixed_case_keys_read_and_show() {
+        run("CREATE SCHEMA \"E-R P\";
+             CREATE TABLE \"E-R P\".\"tbl-Claim\" (\"ClaimID\" int, state varchar(9), x text, PRIMARY KEY (\"ClaimID\", state));
+             SELECT wf.bind_subject('Claim''s \"x\"', '\"E-R P\".\"tbl-Claim\"', '\"ClaimID\", state', details => '\"tbl-Claim\"');
+             INSERT INTO \"E-R P\".\"tbl-Claim\" VALUES (7, E'a\"b\\\\\\n');
+             INSERT INTO wf.workflows (name, owner) VALUES ('w', 'postgres');
+             INSERT INTO wf.cases (workflow_id, version_id, state, created_at, started_by)
+                 SELECT workflow_id, 1, 'running', now(), 'x' FROM wf.workflows;
+             INSERT INTO wf.case_subjects SELECT c.case_id, s.subject_id, c.workflow_id, 0, i.key
+                 FROM wf.cases c, wf.subjects s, wf.inbox i;");
+        assert_eq!(
+            text("SELECT format('%s %s %s', pg_typeof(v.\"ClaimID\"), v.case_id = c.case_id, v.wf_state)
+                  FROM wf.\"Claim's \"\"x\"\"_cases\" v JOIN \"E-R P\".\"tbl-Claim\" t USING (\"ClaimID\", state), wf.cases c")
+                .unwrap(),
+            "integer t running"
+        );
+        let s = subject::by_name("Claim's \"x\"");
+        let sql = format!(
+            "SELECT count(*) FROM {} d JOIN wf.inbox k ON {}",
+            s.details,
+            s.join_condition("d", "k.key")
+        );
+        assert_eq!(Spi::get_one::<i64>(&sql), Ok(Some(1)));
+        let sql = format!(
+            "SELECT {} = k.key FROM {} d, wf.inbox k",
+            s.key_expression("d"),
+            s.details
+        );
+        assert_eq!(Spi::get_one::<bool>(&sql), Ok(Some(true)));
+        assert_eq!(
+            s.canonical_keys(&["[ \"007\", \"x\" ]".to_owned()]),
+            ["[\"7\",\"x\"]"]
+        );
+        assert_eq!(
+            refusal("DO $$ BEGIN PERFORM 'x'::int; END $$").sqlstate,
+            "22P02"
+        );
+    }
+
+    #[pg_test]
+    fn the_triggers_text_of_a_key_is_the_statements_text() {
+        for (kind, value) in [
+            ("smallint", "-32768"),
+            ("bigint", "-9223372036854775808"),
+            ("text", "Ünï \"q\" \\"),
+            ("char(9)", "ab c  "),
+            ("uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"),
+            ("numeric", "100.500"),
+            ("numeric", "1200"),
+            ("numeric", "0.00"),
+            ("boolean", "t"),
+            ("date", "2026-04-01"),
+            ("timestamp", "2026-04-01 13:30:00.5"),
+            ("timestamptz", "2026-04-01 13:30:00+05"),
+            ("interval", "1 day 02:00"),
+            ("inet", "10.0.0.1"),
+            ("float8", "0.1"),
+            ("time", "10:00"),
+            ("name", "n"),
+            ("bytea", "\\x00ff"),
+        ] {
+            run(
+                "SET LOCAL DateStyle = 'German'; SET LOCAL IntervalStyle = 'iso_8601';
+                 SET LOCAL TimeZone = 'Asia/Tokyo'; SET LOCAL extra_float_digits = -10",
+            );
+            run(&format!(
+                "CREATE TABLE k (k {kind} PRIMARY KEY); SELECT wf.bind_subject('k', 'k', 'k');
+                 SET LOCAL DateStyle = 'ISO';
+                 INSERT INTO k VALUES ('{value}'); SET LOCAL DateStyle = 'German'; DELETE FROM k"
+            ));
+            let s = subject::by_name("k");
+            run(&format!(
+                "SET LOCAL DateStyle = 'ISO'; INSERT INTO k VALUES ('{value}')"
+            ));
+            run("SET LOCAL DateStyle = 'SQL, DMY'");
+            assert_eq!(
+                text("SELECT count(DISTINCT key)::text FROM wf.inbox").unwrap(),
+                "1",
+                "{kind}"
+            );
+            run(
+                "DELETE FROM wf.inbox WHERE op = 'd' OR inbox_id > (SELECT min(inbox_id) FROM wf.inbox)",
+            );
+            assert_eq!(Spi::get_one::<i64>("SELECT wf.reconcile('k')"), Ok(Some(1)));
+            assert_eq!(
+                text("SELECT count(DISTINCT key)::text FROM wf.inbox").unwrap(),
+                "1",
+                "{kind} {:?}",
+                text("SELECT string_agg(key, ' <> ') FROM wf.inbox")
+            );
+            run("SET LOCAL DateStyle = 'ISO, MDY'");
+            let key = text("SELECT min(key) FROM wf.inbox").unwrap();
+            assert_eq!(
+                s.canonical_keys(std::slice::from_ref(&key)),
+                [key.clone()],
+                "{kind}"
+            );
+            let sql = format!(
+                "SELECT count(*) FROM k d, wf.inbox i WHERE {}",
+                s.join_condition("d", "i.key")
+            );
+            assert_eq!(Spi::get_one::<i64>(&sql), Ok(Some(2)), "{kind} {key}");
+            run("SELECT wf.unbind_subject('k'); DROP TABLE k; DELETE FROM wf.inbox");
+        }
+    }
+
+    #[pg_test]
+    fn details_columns_have_coarse_types_and_read_as_the_rules_want() {
+        use workflow_core::row::ColumnType as T;
+        run("CREATE SCHEMA erp; CREATE DOMAIN erp.amount AS numeric(20,2); CREATE TYPE erp.mood AS ENUM ('ok');
+             CREATE TABLE erp.t (id int PRIMARY KEY, a erp.amount, m erp.mood, b bool, d date, ts timestamp,
+                 tz timestamptz, j jsonb, f float8, i interval);
+             SELECT wf.bind_subject('s', 'erp.t', 'id');
+             SET LOCAL DateStyle = 'German'; SET LOCAL TimeZone = 'Asia/Tokyo';
+             INSERT INTO erp.t VALUES (1, 12345678901234567.89, 'ok', true, '01.04.2026', '01.04.2026 13:30',
+                 '2026-04-01 13:30:00.000001+00', '{\"a\":1}', 0.5, '1 day');
+             INSERT INTO erp.t (id, d, ts, tz) VALUES (2, 'infinity', 'infinity', '-infinity');");
+        let s = subject::by_name("s");
+        let columns = s.details_columns().to_vec();
+        let kinds: Vec<T> = columns.iter().map(|c| c.1).collect();
+        assert_eq!(
+            kinds,
+            [
+                T::Number,
+                T::Number,
+                T::Text,
+                T::Bool,
+                T::Date,
+                T::Timestamp,
+                T::TimestampTz,
+                T::Json,
+                T::Number,
+                T::Text
+            ]
+        );
+        let list: Vec<String> = columns
+            .iter()
+            .map(|(name, kind)| subject::column_expression("d", name, *kind))
+            .collect();
+        let sql = format!(
+            "SELECT concat_ws('|', {}) FROM {} d WHERE id = $1",
+            list.join(","),
+            s.details
+        );
+        assert_eq!(
+            text(&sql.replace("$1", "1")).unwrap(),
+            "1|12345678901234567.89|ok|true|2026-04-01|2026-04-01 13:30:00|1775050200000001|{\"a\": 1}|0.5|1 day"
+        );
+        assert_eq!(text(&sql.replace("$1", "2")).unwrap(), "2");
+    }
+
+    #[pg_test]
+    fn watched_rows_give_their_keys() {
+        invoice();
+        run("CREATE TABLE erp.payment (id int PRIMARY KEY, invoice_id int, ref text, amount numeric);
+             SELECT wf.watch('invoice', 'erp.payment', 'invoice_id');
+             INSERT INTO erp.payment VALUES (1, 10, 'INV-11', 5), (2, NULL, 'INV-12', 5);");
+        assert_eq!(inbox(), "w:10");
+        run(
+            "UPDATE erp.payment SET amount = 6; UPDATE erp.payment SET amount = 6;
+             UPDATE erp.payment SET invoice_id = 11 WHERE id = 1",
+        );
+        assert_eq!(inbox(), "w:10 w:10 w:11");
+        run(
+            "SELECT wf.watch('invoice', 'erp.payment', 'nullif(substr(payment.ref, 5), '''')::int + 0')",
+        );
+        run(
+            "UPDATE erp.payment SET ref = 'INV-13' WHERE id = 1; DELETE FROM erp.payment WHERE id = 2",
+        );
+        let rows: Vec<(i32, String)> = Spi::connect(|c| {
+            c.select(
+                "SELECT watch_id, watched FROM wf.inbox WHERE op = 'w' ORDER BY inbox_id",
+                None,
+                &[],
+            )
+            .unwrap()
+            .map(|row| (row.get(1).unwrap().unwrap(), row.get(2).unwrap().unwrap()))
+            .collect()
+        });
+        let borrowed: Vec<(i32, &str)> = rows.iter().map(|(w, r)| (*w, r.as_str())).collect();
+        assert_eq!(
+            inbox_module::resolve_watched(&borrowed),
+            [
+                Some("11".to_owned()),
+                Some("13".to_owned()),
+                Some("12".to_owned())
+            ]
+        );
+        assert_eq!(inbox_module::resolve_watched(&[(999, "{}")]), [None]);
+        inbox();
+        run("SELECT wf.unwatch('invoice', 'erp.payment'); DELETE FROM erp.payment");
+        assert_eq!(inbox(), "");
+        for (key, part) in [
+            ("nope", "column \"nope\" does not exist"),
+            ("1", "reads no column"),
+            ("count(id)", "aggregate"),
+            ("(SELECT 1)", "subquery"),
+            ("id, id", "gives 2 value"),
+            ("payment::text", "more than"),
+            ("point(id, id)", "cannot cast"),
+        ] {
+            let f = refusal(&format!(
+                "SELECT wf.watch('invoice', 'erp.payment', '{key}')"
+            ));
+            assert_eq!(f.sqlstate, "22023", "{key}");
+            assert!(
+                f.detail.clone().unwrap().contains(part),
+                "{key}: {:?}",
+                f.detail
+            );
+        }
+        assert_eq!(
+            refusal("SELECT wf.watch('invoice', 'erp.invoice', 'id')").sqlstate,
+            "22023"
+        );
+        assert_eq!(
+            refusal("SELECT wf.watch('nope', 'erp.payment', 'id')").sqlstate,
+            "42704"
+        );
+        assert_eq!(
+            refusal("SELECT wf.unwatch('invoice', 'erp.payment')").sqlstate,
+            "42704"
+        );
+    }
+
+    #[pg_test]
+    fn a_dropped_table_breaks_its_binding_and_nothing_else() {
+        invoice();
+        run("DROP TABLE erp.invoice");
+        let s = subject::by_name("invoice");
+        assert!(s.broken.as_ref().unwrap().contains("is gone"));
+        assert_eq!(refusal("SELECT wf.reconcile('invoice')").sqlstate, "55000");
+        run("CREATE TABLE erp.invoice (id bigint PRIMARY KEY, state text);
+             SELECT wf.bind_subject('invoice', 'erp.invoice', 'id'); INSERT INTO erp.invoice VALUES (1)");
+        assert!(subject::by_name("invoice").broken.is_none());
+        assert_eq!(inbox(), "i:1");
+        run("DROP TABLE erp.invoice; SELECT wf.unbind_subject('invoice')");
+    }
+
+    #[pg_test]
+    fn reconcile_looks_at_rows_and_at_cases_without_a_row() {
+        invoice();
+        run("INSERT INTO erp.invoice SELECT g FROM generate_series(1, 12000) g; DELETE FROM wf.inbox;
+             INSERT INTO wf.case_subjects SELECT 1, subject_id, 1, 0, k FROM wf.subjects, unnest('{5,99999}'::text[]) k");
+        assert_eq!(
+            Spi::get_one::<i64>("SELECT wf.reconcile('invoice')"),
+            Ok(Some(12000))
+        );
+        assert_eq!(
+            text("SELECT concat(count(*), ' ', max(key::int)) FROM wf.inbox WHERE op = 'r'")
+                .unwrap(),
+            "12001 99999"
+        );
+        run("DROP EXTENSION workflow_engine");
+        assert_eq!(
+            text("SELECT count(*)::text FROM pg_trigger WHERE tgname LIKE 'wf_%'").unwrap(),
+            "0"
+        );
+    }
+}
