@@ -253,7 +253,9 @@ fn write(entries: &[Entry], bytes: &[u8]) {
     spi::query(
         "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) \
          SELECT e.subject_id, e.key, e.op, e.watch_id, e.watched \
-         FROM pg_catalog.unnest($1, $2, $3, $4, $5) AS e (subject_id, key, op, watch_id, watched)",
+         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), \
+                         pg_catalog.unnest($4), pg_catalog.unnest($5)) \
+              AS e (subject_id, key, op, watch_id, watched)",
         &[
             array(entries.iter().map(|e| e.tag.subject)),
             array_of((0..entries.len()).map(key)),

@@ -518,10 +518,5 @@ mod tests {
                 .unwrap(),
             "12001 99999"
         );
-        run("DROP EXTENSION workflow_engine");
-        assert_eq!(
-            text("SELECT count(*)::text FROM pg_trigger WHERE tgname LIKE 'wf_%'").unwrap(),
-            "0"
-        );
     }
 }

@@ -8,8 +8,10 @@ use pgrx::prelude::*;
 
 use crate::pg::subtransaction::{Failure, attempt};
 
-/// Runs statements as the test's superuser.
+/// Runs statements as the test's superuser. One test at a time, for they bind the same names: each waits for the
+/// others' transactions at its first statement.
 fn run(sql: &str) {
+    Spi::run("SELECT pg_catalog.pg_advisory_xact_lock(4711)").unwrap();
     Spi::run(sql).unwrap();
 }
 
@@ -25,7 +27,7 @@ fn text(sql: &str) -> Option<String> {
 /// What has come to the inbox since the last look: `op:key`, `-` for no key.
 fn inbox() -> String {
     let noted = text(
-        "SELECT string_agg(op || ':' || coalesce(key, watched, '-'), ' ' ORDER BY inbox_id) FROM wf.inbox",
+        "SELECT string_agg(op::text || ':' || coalesce(key, watched, '-'), ' ' ORDER BY inbox_id) FROM wf.inbox",
     );
     run("DELETE FROM wf.inbox");
     noted.unwrap_or_default()
