@@ -46,6 +46,9 @@ CREATE TABLE wf.inbox (
     watch_id   integer,
     watched    text,                       -- op w: JSON object of the watched row's columns, as text
     at         timestamptz NOT NULL DEFAULT now(),
+    -- Looking at it failed (see wf.incidents). It stays unread, so that no message of the subject leaves, until the
+    -- subject changes again or is reconciled.
+    failed_at  timestamptz,
     PRIMARY KEY (xid, inbox_id)
 );
 -- For the re-check on lease: is there an unread change of this subject?

@@ -104,6 +104,7 @@ CREATE TABLE wf.outbox (
 ) WITH (fillfactor = 85);
 CREATE INDEX outbox_lease ON wf.outbox (type, not_before) WHERE state IN ('queued', 'leased');
 CREATE INDEX outbox_deferred ON wf.outbox (not_before) WHERE state = 'deferred';
+CREATE INDEX outbox_window ON wf.outbox (not_after) WHERE state = 'queued' AND not_after IS NOT NULL;
 CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'queued', 'leased', 'sent');
 
 -- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05).

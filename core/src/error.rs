@@ -25,6 +25,22 @@ pub enum ErrorCode {
     Unknown,
 }
 
+impl ErrorCode {
+    /// The SQLSTATE under which the shell raises it.
+    pub fn sqlstate(self) -> &'static str {
+        match self {
+            ErrorCode::Definition
+            | ErrorCode::TimeZone
+            | ErrorCode::Calendar
+            | ErrorCode::Template => "22023",
+            ErrorCode::Json => "22032",
+            ErrorCode::Anchor | ErrorCode::MissingValue => "22004",
+            ErrorCode::State => "55000",
+            ErrorCode::Unknown => "42704",
+        }
+    }
+}
+
 /// An error a person can act on: what happened, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {

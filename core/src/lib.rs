@@ -10,9 +10,15 @@
 
 pub mod calendar;
 pub mod dates;
+pub mod document;
 pub mod error;
+pub mod finding;
+pub mod game;
+pub mod kinds;
+pub mod program;
 pub mod row;
 pub mod template;
+pub mod validate;
 pub mod window;
 
 pub use error::{Error, ErrorCode};

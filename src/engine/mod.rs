@@ -1,6 +1,49 @@
-//! The engine: what is due is fetched, decided and written in batches.
+//! The engine's shell: reads what a batch of cases needs, lets the rules decide in memory, writes what follows.
+//!
+//! * `context`: the clock, zones and calendars that the rules ask for
+//! * `versions`: published versions, compiled, kept by id
+//! * `reads`: what the database says about subjects' rows, as the workflow's owner
+//! * `batch`: cases loaded under their locks, and the waves of firing
+//! * `write`, `partitions`: a batch's effects, one statement for each kind of row
+//! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
+pub mod batch;
+pub mod context;
+mod deferred;
+mod due;
+mod erp_update;
+mod failures;
+pub mod inbox;
+mod partitions;
+pub mod reads;
+pub mod run_due;
+pub mod versions;
 pub mod work;
+mod write;
 
-/// Drops what this process remembers of the extension's tables, after DROP and CREATE EXTENSION.
-pub fn forget() {}
+use std::cell::Cell;
+
+use pgrx::pg_sys::Oid;
+
+use crate::pg::acting::{as_role, extension_oid, extension_owner};
+use crate::pg::spi;
+
+thread_local! {
+    static KNOWN_EXTENSION: Cell<Option<Oid>> = const { Cell::new(None) };
+}
+
+/// Drops everything remembered about definitions: the extension was dropped and created again.
+pub fn forget() {
+    versions::forget();
+    context::forget();
+    partitions::forget();
+}
+
+/// Runs `body` as the owner of the engine's tables, with an SPI connection.
+pub fn as_engine<T>(body: impl FnOnce() -> T) -> T {
+    let extension = extension_oid();
+    if KNOWN_EXTENSION.replace(extension) != extension {
+        forget();
+    }
+    spi::connected(|| as_role(extension_owner(), body))
+}

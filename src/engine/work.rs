@@ -1,32 +1,173 @@
-//! One tick of a worker.
+//! One tick: inbox, due steps, messages whose window opens, holds that run out. Idle, it reads and writes nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
+use super::{as_engine, context, deferred, due, inbox};
+use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
+use crate::pg::types::{arg, instant_from_pg};
+use crate::worker::wake;
 
-/// What a worker does after a tick.
+/// Runs a body in a transaction (or subtransaction) of its own; gives the failure back after rolling it back.
+pub type Run<'a> = dyn FnMut(&mut dyn FnMut()) -> Result<(), Failure> + 'a;
+
+/// What to do after a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Tick again at once.
+    /// There may be more to do at once.
     More,
-    /// Sleep, for this long at most; None when nothing is planned.
+    /// Nothing to do until then; None: nothing is planned, or the clock stands still.
     Idle(Option<Duration>),
 }
 
 /// What a worker remembers between ticks.
-#[derive(Default)]
-pub struct WorkerState;
+pub struct WorkerState {
+    /// Due step runs before this time have been claimed, but for those that `wake` or a sweep brings back. With an old
+    /// snapshot held open, the dead entries before it need not be walked again.
+    pub frontier: DateTime<Utc>,
+    /// Inbox rows of transactions before this one have been read.
+    pub inbox_frontier: i64,
+    last_now: DateTime<Utc>,
+    swept: Option<(Instant, Duration)>,
+}
 
-impl WorkerState {
-    /// Remembers nothing yet.
-    pub fn new() -> Self {
-        Self
+impl Default for WorkerState {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
-/// `run` executes its body in a transaction of its own and gives the failure back after rolling it back.
-pub fn tick(
-    _state: &mut WorkerState,
-    _run: &mut dyn FnMut(&mut dyn FnMut()) -> Result<(), Failure>,
-) -> Next {
-    Next::Idle(None)
+impl WorkerState {
+    /// Knows nothing: the first tick looks at everything.
+    pub fn new() -> Self {
+        Self {
+            frontier: DateTime::<Utc>::MIN_UTC,
+            inbox_frontier: 0,
+            last_now: DateTime::<Utc>::MIN_UTC,
+            swept: None,
+        }
+    }
+}
+
+/// Does one batch of each kind of work.
+pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
+    if let Some(from) = wake::take_wake_from() {
+        state.frontier = state.frontier.min(instant_from_pg(from));
+    }
+    let mut look = Look::default();
+    let looked = run(&mut || look = as_engine(|| look_around(state)));
+    if looked.is_err() {
+        return Next::Idle(Some(Duration::from_secs(1)));
+    }
+    if look.now < state.last_now {
+        // The clock was set back: what lay behind the frontier may lie ahead again.
+        state.frontier = DateTime::<Utc>::MIN_UTC;
+    }
+    state.last_now = look.now;
+    let mut worked = false;
+    if look.holds {
+        worked |= release_holds(run);
+    }
+    if look.inbox {
+        worked |= inbox::work(state, run);
+    }
+    // Always asked, for the inbox may have made something due.
+    if look.due || worked {
+        worked |= due::work(state, run);
+    }
+    if look.closing {
+        worked |= deferred::close_windows(run);
+    }
+    if look.deferred || worked {
+        worked |= deferred::work(run);
+    }
+    if worked {
+        return Next::More;
+    }
+    if look.inbox || look.due || look.deferred {
+        // Somebody else is at it, or holds a lock that we will not wait for.
+        return Next::Idle(Some(Duration::from_millis(200)));
+    }
+    sweep(state, look)
+}
+
+/// What there is to do, and when the next thing is.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    now: DateTime<Utc>,
+    inbox: bool,
+    due: bool,
+    deferred: bool,
+    closing: bool,
+    holds: bool,
+    next: Option<DateTime<Utc>>,
+    frozen: bool,
+}
+
+/// One statement that finds out, without a transaction id.
+fn look_around(state: &WorkerState) -> Look {
+    let rows = spi::query(
+        "SELECT n.now,
+                EXISTS (SELECT FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL),
+                EXISTS (SELECT FROM wf.case_steps AS t
+                        WHERE t.state = 'scheduled' AND t.run_at >= $2 AND t.run_at <= n.now),
+                EXISTS (SELECT FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
+                        WHERE o.state = 'deferred' AND o.not_before <= n.now AND c.state = 'running'),
+                EXISTS (SELECT FROM wf.outbox AS o
+                        WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after <= n.now),
+                EXISTS (SELECT FROM wf.holds AS h WHERE h.released_at IS NULL AND h.until <= n.now),
+                least((SELECT t.run_at FROM wf.case_steps AS t
+                       WHERE t.state = 'scheduled' AND t.run_at > n.now ORDER BY t.run_at LIMIT 1),
+                      (SELECT o.not_before FROM wf.outbox AS o
+                       WHERE o.state = 'deferred' AND o.not_before > n.now ORDER BY o.not_before LIMIT 1),
+                      (SELECT o.not_after FROM wf.outbox AS o
+                       WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after > n.now
+                       ORDER BY o.not_after LIMIT 1),
+                      (SELECT h.until FROM wf.holds AS h
+                       WHERE h.released_at IS NULL AND h.until > n.now ORDER BY h.until LIMIT 1))
+         FROM (SELECT wf.now() AS now) AS n",
+        &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
+    );
+    let Some(row) = rows.first() else { return Look::default() };
+    Look {
+        now: row.must(1),
+        inbox: row.must(2),
+        due: row.must(3),
+        deferred: row.must(4),
+        closing: row.must(5),
+        holds: row.must(6),
+        next: row.get(7),
+        frozen: context::is_frozen(),
+    }
+}
+
+/// Nothing found from the frontier on. Once in a while everything is looked at, for tokens that came in behind it
+/// without a wake-up: from a prepared transaction, or while this worker was starting. The dearer the last such look
+/// was, the longer until the next.
+fn sweep(state: &mut WorkerState, look: Look) -> Next {
+    let due_in = look
+        .next
+        .filter(|_| !look.frozen)
+        .map(|at| (at - look.now).to_std().unwrap_or(Duration::ZERO));
+    if state.frontier == DateTime::<Utc>::MIN_UTC {
+        state.frontier = look.now;
+        state.swept = Some((Instant::now(), Duration::ZERO));
+        return Next::Idle(due_in);
+    }
+    let (last, pause) = state.swept.unwrap_or((Instant::now(), Duration::ZERO));
+    if last.elapsed() >= pause.max(Duration::from_secs(30)) {
+        state.frontier = DateTime::<Utc>::MIN_UTC;
+        state.inbox_frontier = 0;
+        return Next::More;
+    }
+    Next::Idle(due_in)
+}
+
+/// Releases the cases whose hold runs out.
+fn release_holds(run: &mut Run<'_>) -> bool {
+    let mut released = 0;
+    let result = run(&mut || released = as_engine(crate::api::release_expired_holds));
+    result.is_ok() && released > 0
 }

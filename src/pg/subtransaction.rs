@@ -28,6 +28,11 @@ impl Failure {
         }
     }
 
+    /// Somebody held a lock, or won a race: worth trying again for as long as it takes.
+    pub fn is_contention(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "40001" | "40P01" | "55P03")
+    }
+
     /// An error that a person caused by stopping us, not the case: never counted against a case.
     pub fn is_interrupt(&self) -> bool {
         // query_canceled also stands for statement_timeout, which is the case's own fault in a worker; the worker
@@ -78,4 +83,22 @@ pub fn attempt<T>(
             }
         }
     }
+}
+
+impl Failure {
+    /// Raises it again, as it was.
+    pub fn raise(self) -> ! {
+        let code = pgrx::PgSqlErrorCode::from(packed(&self.sqlstate));
+        super::raise::raise_as(code, self.message, self.detail, self.hint)
+    }
+}
+
+/// The packed form of a SQLSTATE.
+fn packed(sqlstate: &str) -> i32 {
+    sqlstate
+        .bytes()
+        .take(5)
+        .enumerate()
+        .map(|(i, byte)| i32::from((byte - b'0') & 0x3f) << (6 * i))
+        .sum()
 }

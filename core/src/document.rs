@@ -1,0 +1,319 @@
+//! The definition of a workflow as its author writes it: one JSON document for each version.
+//!
+//! Reading is strict (unknown fields are refused, with their place) and complete (all structural findings at once).
+//! Whether the workflow makes sense is for `validate`.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::calendar::Roll;
+use crate::dates::DateRule;
+use crate::kinds::{self, StepKind};
+use crate::template::TemplateSource;
+use crate::window::ContactWindow;
+use crate::{Error, ErrorCode};
+
+/// The document format that this version reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// A workflow, as written.
+#[derive(Debug)]
+pub struct Document {
+    pub head: Head,
+    pub phases: Vec<Phase>,
+}
+
+/// Everything in the document but its phases.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Version of this format; 1.
+    pub format: u32,
+    /// Name of the workflow: unique in the database, and what every function takes.
+    pub name: String,
+    /// Title for people.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// What the workflow is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Catalogue data: a category.
+    #[serde(default)]
+    pub category: Option<String>,
+    /// Catalogue data: who wrote it.
+    #[serde(default)]
+    pub author: Option<String>,
+    /// Catalogue data: names of related workflows.
+    #[serde(default)]
+    pub related: Vec<String>,
+    /// The bound subject (see wf.bind_subject) that each case is about.
+    pub subject: String,
+    /// Time zone for rows that have none of their own.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// Working calendar for rolls and business days; TARGET if absent.
+    #[serde(default)]
+    pub calendar: Option<String>,
+    /// How a date on a closed day moves; `following` if absent.
+    #[serde(default)]
+    pub roll: Option<Roll>,
+    /// When messages may leave, in the zone of the subject's row; at any time if absent.
+    #[serde(default)]
+    pub contact_window: Option<ContactWindow>,
+    /// Which rows get a case by themselves; none if absent (cases are then started with wf.start).
+    #[serde(default)]
+    pub start: Option<StartRule>,
+    /// When a case ends by itself, checked on every change of the subject and before every step; first match counts.
+    #[serde(default)]
+    pub stop: Vec<StopRule>,
+    /// Texts by name.
+    #[serde(default)]
+    pub templates: IndexMap<String, TemplateSource>,
+}
+
+/// Which rows of the subject get a case by themselves, and when it starts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRule {
+    /// SQL condition over the subject's details.
+    pub when: String,
+    /// When the case starts; at once if absent.
+    #[serde(default)]
+    pub on: Option<DateRule>,
+    /// What to do for a row that comes after its start date.
+    #[serde(default)]
+    pub late: Late,
+    /// Whether a subject that had a case may get another one.
+    #[serde(default)]
+    pub again: Again,
+}
+
+/// What to do for a row that comes after its start date.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    /// Start at once, at the first step.
+    #[default]
+    Now,
+    /// Enter at the first step whose date is still ahead.
+    Skip,
+    /// Make a task that asks.
+    Ask,
+}
+
+/// Whether a subject that had a case may get another one from the start rule.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Again {
+    /// Yes, if a stop rule ended the earlier ones (a payment that was reversed).
+    #[default]
+    AfterStop,
+    /// No.
+    Never,
+}
+
+/// When a case ends by itself.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopRule {
+    /// SQL condition over the subject's details, `vars` and `answers`.
+    pub when: String,
+    /// The reason that the cancelled case shows, e.g. `paid`.
+    pub reason: String,
+}
+
+/// A named group of steps.
+#[derive(Debug)]
+pub struct Phase {
+    pub name: String,
+    pub steps: Vec<Step>,
+}
+
+/// A step: what all kinds have in common, and the kind's own fields.
+#[derive(Debug)]
+pub struct Step {
+    pub common: Common,
+    pub kind: Box<dyn StepKind>,
+}
+
+/// The fields that every kind of step has.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Common {
+    /// Unique in the workflow.
+    pub name: String,
+    /// What kind of step it is.
+    pub kind: String,
+    /// What the step is for; people see it as the task's title.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// When the step starts (a message goes out, a task appears); at once if absent.
+    #[serde(default)]
+    pub on: Option<DateRule>,
+    /// Manual steps: the deadline.
+    #[serde(default)]
+    pub due: Option<DateRule>,
+    /// Manual steps: who works on it.
+    #[serde(default)]
+    pub participant: Option<String>,
+    /// SQL condition over the subject's details, `vars` and `answers`: the step is skipped unless it is true.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// The step that follows; the next one in the document if absent.
+    #[serde(default)]
+    pub next: Option<String>,
+    /// Says that several answers of a question meet here on purpose.
+    #[serde(default)]
+    pub merge: bool,
+}
+
+/// The names of the fields of `Common`, to tell them from the kind's own.
+const COMMON_FIELDS: [&str; 9] = [
+    "name",
+    "kind",
+    "description",
+    "on",
+    "due",
+    "participant",
+    "when",
+    "next",
+    "merge",
+];
+
+impl Document {
+    /// Reads a document. Malformed JSON is one error with its position; anything else that cannot be read is one
+    /// error whose detail lists every finding.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let value: Value = serde_json::from_str(text).map_err(|e| {
+            Error::new(
+                ErrorCode::Json,
+                format!("the document is not valid JSON: {}", strip_position(&e.to_string())),
+            )
+            .detail(format!("At line {}, column {}.", e.line(), e.column()))
+            .hint("Mend the text at that place; wf.document_schema() gives the JSON Schema of a document.")
+        })?;
+        let Value::Object(mut map) = value else {
+            return Err(structural(vec![
+                "the document is not a JSON object".to_owned(),
+            ]));
+        };
+        let mut problems = Vec::new();
+        let phases = match map.shift_remove("phases") {
+            Some(phases) => read_phases(phases, &mut problems),
+            None => {
+                problems.push("the field \"phases\" is missing".to_owned());
+                Vec::new()
+            }
+        };
+        let head = serde_json::from_value::<Head>(Value::Object(map));
+        let head = match head {
+            Ok(head) => {
+                if head.format != FORMAT {
+                    problems.push(format!(
+                        "format {} is not known; this version reads format {FORMAT}",
+                        head.format
+                    ));
+                }
+                if head.name.trim().is_empty() {
+                    problems.push("the name is empty".to_owned());
+                }
+                Some(head)
+            }
+            Err(e) => {
+                problems.insert(0, e.to_string());
+                None
+            }
+        };
+        match head {
+            Some(head) if problems.is_empty() => Ok(Self { head, phases }),
+            _ => Err(structural(problems)),
+        }
+    }
+
+    /// All steps in document order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.phases.iter().flat_map(|p| p.steps.iter())
+    }
+}
+
+fn read_phases(value: Value, problems: &mut Vec<String>) -> Vec<Phase> {
+    let Value::Array(list) = value else {
+        problems.push("\"phases\" is not a list".to_owned());
+        return Vec::new();
+    };
+    let mut phases = Vec::new();
+    for (number, value) in list.into_iter().enumerate() {
+        let place = format!("phase {}", number + 1);
+        let Value::Object(mut map) = value else {
+            problems.push(format!("{place}: not a JSON object"));
+            continue;
+        };
+        let name = match map.shift_remove("name") {
+            Some(Value::String(name)) if !name.trim().is_empty() => name,
+            _ => {
+                problems.push(format!("{place}: the field \"name\" is missing"));
+                continue;
+            }
+        };
+        let place = format!("phase \"{name}\"");
+        let steps = match map.shift_remove("steps") {
+            Some(Value::Array(steps)) => steps,
+            _ => {
+                problems.push(format!(
+                    "{place}: the field \"steps\" is missing or not a list"
+                ));
+                Vec::new()
+            }
+        };
+        for unknown in map.keys() {
+            problems.push(format!("{place}: unknown field \"{unknown}\""));
+        }
+        let steps = steps
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, step)| read_step(step, &place, i + 1, problems))
+            .collect();
+        phases.push(Phase { name, steps });
+    }
+    phases
+}
+
+fn read_step(value: Value, phase: &str, number: usize, problems: &mut Vec<String>) -> Option<Step> {
+    let Value::Object(map) = value else {
+        problems.push(format!("{phase}, step {number}: not a JSON object"));
+        return None;
+    };
+    let place = match map.get("name") {
+        Some(Value::String(name)) => format!("step \"{name}\""),
+        _ => format!("{phase}, step {number}"),
+    };
+    let (common, own): (Map<_, _>, Map<_, _>) = map
+        .into_iter()
+        .partition(|(field, _)| COMMON_FIELDS.contains(&field.as_str()));
+    let common = serde_json::from_value::<Common>(Value::Object(common))
+        .map_err(|e| problems.push(format!("{place}: {e}")))
+        .ok()?;
+    let kind = kinds::parse(&common.kind, Value::Object(own))
+        .map_err(|e| problems.push(format!("{place}: {e}")))
+        .ok()?;
+    Some(Step { common, kind })
+}
+
+fn structural(problems: Vec<String>) -> Error {
+    Error::new(
+        ErrorCode::Definition,
+        format!(
+            "the document cannot be read: {}",
+            problems.first().map_or("unknown reason", String::as_str)
+        ),
+    )
+    .detail(problems.join("\n"))
+    .hint("wf.document_schema() gives the JSON Schema of a document.")
+}
+
+/// serde_json ends its messages with "at line x column y"; we say that in the detail.
+fn strip_position(message: &str) -> &str {
+    message.split(" at line ").next().unwrap_or(message)
+}

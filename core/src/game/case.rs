@@ -1,0 +1,462 @@
+//! A case in memory, and the moves that every event shares: finish a step run, follow a leg, arrive, fail, end.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::effects::{Effects, Event, Failure, HistoryRow, Suppression};
+use super::{Env, Facts};
+use crate::program::{CompiledStep, Program, START, StepNo};
+use crate::{Error, ErrorCode};
+
+/// The states of a case (wf.case_state).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaseState {
+    Planned,
+    Running,
+    Held,
+    Completed,
+    Cancelled,
+}
+
+impl CaseState {
+    /// The label of the type wf.case_state.
+    pub fn label(self) -> &'static str {
+        match self {
+            CaseState::Planned => "planned",
+            CaseState::Running => "running",
+            CaseState::Held => "held",
+            CaseState::Completed => "completed",
+            CaseState::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state of a label.
+    pub fn from_label(label: &str) -> Option<Self> {
+        [
+            Self::Planned,
+            Self::Running,
+            Self::Held,
+            Self::Completed,
+            Self::Cancelled,
+        ]
+        .into_iter()
+        .find(|state| state.label() == label)
+    }
+
+    pub fn is_over(self) -> bool {
+        matches!(self, CaseState::Completed | CaseState::Cancelled)
+    }
+}
+
+/// The states of a token (wf.step_state).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// The engine acts on it at `run_at`; without one it waits for a date that is not known yet.
+    Scheduled,
+    /// A person has to settle it.
+    Open,
+    /// Its message is on the way.
+    Sending,
+    /// It waits at a join for the other branches.
+    Joining,
+    /// It would be scheduled, but the case is on hold.
+    Held,
+    /// It failed for good and waits for wf.retry or wf.skip.
+    Failed,
+}
+
+impl TokenState {
+    /// The label of the type wf.step_state.
+    pub fn label(self) -> &'static str {
+        match self {
+            TokenState::Scheduled => "scheduled",
+            TokenState::Open => "open",
+            TokenState::Sending => "sending",
+            TokenState::Joining => "joining",
+            TokenState::Held => "held",
+            TokenState::Failed => "failed",
+        }
+    }
+
+    /// The state of a label.
+    pub fn from_label(label: &str) -> Option<Self> {
+        [
+            Self::Scheduled,
+            Self::Open,
+            Self::Sending,
+            Self::Joining,
+            Self::Held,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|state| state.label() == label)
+    }
+}
+
+/// An open step run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    pub step: StepNo,
+    /// The how-manieth time that the case is at this step, from 1.
+    pub visit: i16,
+    pub state: TokenState,
+    pub attempts: i16,
+    /// At a join: how many branches have come.
+    pub arrived: i16,
+    pub entered_at: DateTime<Utc>,
+    /// When the engine acts on it.
+    pub run_at: Option<DateTime<Utc>>,
+    /// The planned date; for manual steps the deadline.
+    pub due_at: Option<DateTime<Utc>>,
+    pub task_id: Option<i64>,
+}
+
+/// What the rules remember of a case; only what some step of its program will ask for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// How often each step on a loop has been visited.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub visits: BTreeMap<String, i16>,
+    /// When each step that dates hang on was last done.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub done: BTreeMap<String, DateTime<Utc>>,
+    /// The answers given to questions, by step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, String>,
+}
+
+/// What went wrong with a step run, as an incident shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Mishap<'a> {
+    pub sqlstate: &'a str,
+    pub message: &'a str,
+    pub detail: Option<&'a str>,
+    pub hint: Option<&'a str>,
+}
+
+/// A case, loaded.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub id: i64,
+    pub version_id: i32,
+    pub program: Rc<Program>,
+    /// The subject's key, as text.
+    pub key: String,
+    pub state: CaseState,
+    pub started_at: Option<DateTime<Utc>>,
+    pub outcome: Option<String>,
+    pub reason: Option<String>,
+    pub memory: Memory,
+    /// The case's variables, as the text of a JSON object.
+    pub vars: Option<String>,
+    pub tokens: Vec<Token>,
+}
+
+impl Case {
+    /// The token at a step, the latest visit first.
+    pub fn token_at(&self, step: StepNo) -> Option<usize> {
+        let at_step = self
+            .tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.step == step);
+        at_step.max_by_key(|(_, t)| t.visit).map(|(i, _)| i)
+    }
+
+    /// The token of a step run.
+    pub fn token_of(&self, step: StepNo, visit: i16) -> Option<usize> {
+        self.tokens
+            .iter()
+            .position(|t| t.step == step && t.visit == visit)
+    }
+
+    /// The tokens whose time has come.
+    pub fn ready(&self, now: DateTime<Utc>) -> impl Iterator<Item = usize> + '_ {
+        let acts = match self.state {
+            CaseState::Planned | CaseState::Running => true,
+            CaseState::Held | CaseState::Completed | CaseState::Cancelled => false,
+        };
+        self.tokens
+            .iter()
+            .enumerate()
+            .filter_map(move |(i, token)| {
+                let due = acts
+                    && token.state == TokenState::Scheduled
+                    && token.run_at.is_some_and(|at| at <= now);
+                due.then_some(i)
+            })
+    }
+
+    /// How often a step has been visited so far.
+    pub(super) fn visits(&self, step: &CompiledStep) -> i16 {
+        self.memory.visits.get(&step.name).copied().unwrap_or(0)
+    }
+
+    pub(super) fn record(
+        &self,
+        event: Event,
+        token: Option<&Token>,
+        outcome: Option<&str>,
+        detail: Option<String>,
+    ) -> HistoryRow {
+        HistoryRow {
+            case_id: self.id,
+            version_id: self.version_id,
+            step: token.map(|t| t.step),
+            visit: token.map(|t| t.visit),
+            event,
+            outcome: outcome.map(str::to_owned),
+            entered_at: token.map(|t| t.entered_at),
+            due_at: token.and_then(|t| t.due_at),
+            task_id: token.and_then(|t| t.task_id),
+            detail,
+        }
+    }
+
+    /// Takes a step run off the board, with its row of history.
+    pub(super) fn finish(
+        &mut self,
+        index: usize,
+        event: Event,
+        outcome: &str,
+        detail: Option<String>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> Token {
+        let token = self.tokens.remove(index);
+        out.history
+            .push(self.record(event, Some(&token), Some(outcome), detail));
+        if token.attempts > 0 {
+            out.resolved.push((self.id, token.step, token.visit));
+        }
+        let program = self.program.clone();
+        if let Some(step) = program.step(token.step)
+            && step.is_anchor
+        {
+            self.memory.done.insert(step.name.clone(), env.now);
+        }
+        token
+    }
+
+    /// Lets a token go on from a step by the leg of an outcome.
+    pub(super) fn follow(
+        &mut self,
+        token: &Token,
+        outcome: &str,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let program = self.program.clone();
+        let target = program
+            .step(token.step)
+            .and_then(|s| s.leg(outcome))
+            .and_then(|l| l.target);
+        match target {
+            Some(target) => self.arrive(target, facts, env, out),
+            None => self.open_end(token, outcome, env, out),
+        }
+    }
+
+    /// A leg that leads nowhere. Publishing refuses such a version; should one run all the same, the case must not
+    /// stand still in silence.
+    fn open_end(&mut self, token: &Token, outcome: &str, env: &Env<'_>, out: &mut Effects) {
+        let mut back = token.clone();
+        back.run_at = None;
+        self.tokens.push(back);
+        let index = self.tokens.len() - 1;
+        let error = Error::new(
+            ErrorCode::State,
+            format!(
+                "step \"{}\" has no leg for outcome \"{outcome}\"",
+                self.program.step_name(token.step)
+            ),
+        )
+        .hint("Take another leg with wf.branch, or end the case with wf.cancel.");
+        self.fail(index, &error, env, out);
+    }
+
+    /// Puts a token on a step and plans it.
+    pub(super) fn arrive(
+        &mut self,
+        no: StepNo,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let program = self.program.clone();
+        let Some(step) = program.step(no) else {
+            return;
+        };
+        if step.kind.joins().is_some()
+            && let Some(index) = self.token_at(no)
+            && self.tokens[index].state == TokenState::Joining
+        {
+            self.join(index, step, env);
+            return;
+        }
+        let mut visit = 1;
+        if step.in_cycle {
+            visit = self.visits(step).saturating_add(1);
+            self.memory.visits.insert(step.name.clone(), visit);
+        }
+        let mut token = Token {
+            step: no,
+            visit,
+            state: TokenState::Scheduled,
+            attempts: 0,
+            arrived: 0,
+            entered_at: env.now,
+            run_at: Some(env.now),
+            due_at: None,
+            task_id: None,
+        };
+        if step.kind.joins().is_some() {
+            token.state = TokenState::Joining;
+            token.run_at = None;
+            self.tokens.push(token);
+            self.join(self.tokens.len() - 1, step, env);
+            return;
+        }
+        let planned = self.plan(step, &token, facts, env);
+        self.tokens.push(token);
+        let index = self.tokens.len() - 1;
+        match planned {
+            Ok(dates) => dates.apply(step, &mut self.tokens[index]),
+            Err(error) => self.fail(index, &error, env, out),
+        }
+    }
+
+    /// One more branch has come to a join.
+    fn join(&mut self, index: usize, step: &CompiledStep, env: &Env<'_>) {
+        let token = &mut self.tokens[index];
+        token.arrived += 1;
+        if usize::try_from(token.arrived).unwrap_or(0) >= step.branches {
+            token.state = TokenState::Scheduled;
+            token.run_at = Some(env.now);
+        }
+    }
+
+    /// Parks a step run for a person, for an error that no repetition would cure.
+    pub fn fail(&mut self, index: usize, error: &Error, _env: &Env<'_>, out: &mut Effects) {
+        let mishap = Mishap {
+            sqlstate: error.code.sqlstate(),
+            message: &error.message,
+            detail: error.detail.as_deref(),
+            hint: error.hint.as_deref(),
+        };
+        self.tokens[index].attempts = self.tokens[index].attempts.saturating_add(1);
+        self.park(index, &mishap, out);
+    }
+
+    /// The database raised an error while a step run was worked on. It is tried again after a pause that doubles each
+    /// time, and parked after `max_attempts`.
+    pub fn attempt_failed(
+        &mut self,
+        index: usize,
+        mishap: &Mishap<'_>,
+        max_attempts: i32,
+        pause: TimeDelta,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let token = &mut self.tokens[index];
+        token.attempts = token.attempts.saturating_add(1);
+        if i32::from(token.attempts) >= max_attempts {
+            self.park(index, mishap, out);
+            return;
+        }
+        let doublings = u32::try_from(token.attempts - 1).unwrap_or(0).min(16);
+        token.run_at = Some(env.now + pause * 2i32.pow(doublings));
+    }
+
+    /// A message that waited for its window cannot be rendered now: it is withdrawn and its step run parked. wf.retry
+    /// then makes a new one.
+    pub fn message_unrenderable(
+        &mut self,
+        index: usize,
+        mishap: &Mishap<'_>,
+        _env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let token = &mut self.tokens[index];
+        token.attempts = token.attempts.saturating_add(1);
+        out.suppressions.push(Suppression {
+            case_id: self.id,
+            step: Some((token.step, token.visit)),
+            reason: "could not be rendered".to_owned(),
+        });
+        self.park(index, mishap, out);
+    }
+
+    fn park(&mut self, index: usize, mishap: &Mishap<'_>, out: &mut Effects) {
+        let token = &mut self.tokens[index];
+        token.state = TokenState::Failed;
+        token.run_at = None;
+        let token = self.tokens[index].clone();
+        let detail = serde_json::json!({ "error": mishap.message }).to_string();
+        out.history
+            .push(self.record(Event::StepFailed, Some(&token), None, Some(detail)));
+        out.failures.push(Failure {
+            case_id: self.id,
+            step: token.step,
+            visit: token.visit,
+            attempts: token.attempts,
+            sqlstate: mishap.sqlstate.to_owned(),
+            message: mishap.message.to_owned(),
+            detail: mishap.detail.map(str::to_owned),
+            hint: Some(mishap.hint.map_or_else(
+                || "Mend the cause, then call wf.retry; or wf.skip or wf.cancel.".to_owned(),
+                str::to_owned,
+            )),
+        });
+    }
+
+    /// Ends the case: tokens come off the board, messages that have not left stay here.
+    pub(super) fn end(
+        &mut self,
+        state: CaseState,
+        outcome: &str,
+        reason: Option<&str>,
+        out: &mut Effects,
+    ) {
+        for token in std::mem::take(&mut self.tokens) {
+            if token.step != START {
+                out.history
+                    .push(self.record(Event::StepCancelled, Some(&token), reason, None));
+            }
+            // A completed case withdraws the messages of steps that were still open; those of finished steps go out.
+            if state == CaseState::Completed && token.state == TokenState::Sending {
+                out.suppressions.push(Suppression {
+                    case_id: self.id,
+                    step: Some((token.step, token.visit)),
+                    reason: outcome.to_owned(),
+                });
+            }
+            if token.attempts > 0 {
+                out.resolved.push((self.id, token.step, token.visit));
+            }
+        }
+        if state == CaseState::Cancelled {
+            out.suppressions.push(Suppression {
+                case_id: self.id,
+                step: None,
+                reason: reason.unwrap_or(outcome).to_owned(),
+            });
+        }
+        self.state = state;
+        self.outcome = Some(outcome.to_owned());
+        self.reason = reason.map(str::to_owned);
+        let event = if state == CaseState::Completed {
+            Event::CaseCompleted
+        } else {
+            Event::CaseCancelled
+        };
+        let detail = reason.map(|r| serde_json::json!({ "reason": r }).to_string());
+        out.history
+            .push(self.record(event, None, Some(outcome), detail));
+    }
+}

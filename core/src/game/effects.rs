@@ -1,0 +1,150 @@
+//! What has to be written after a batch of moves. Plain rows; the shell turns each list into one statement.
+
+use chrono::{DateTime, Utc};
+
+use crate::program::StepNo;
+
+/// What happened, as it stands in history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    CasePlanned,
+    CaseStarted,
+    CaseCompleted,
+    CaseCancelled,
+    CaseHeld,
+    CaseReleased,
+    StepDone,
+    StepSkipped,
+    StepFailed,
+    StepRetried,
+    StepCancelled,
+    Rescheduled,
+    MessageBounced,
+    MessageDead,
+}
+
+impl Event {
+    /// The label of the type wf.history_event.
+    pub fn label(self) -> &'static str {
+        match self {
+            Event::CasePlanned => "case_planned",
+            Event::CaseStarted => "case_started",
+            Event::CaseCompleted => "case_completed",
+            Event::CaseCancelled => "case_cancelled",
+            Event::CaseHeld => "case_held",
+            Event::CaseReleased => "case_released",
+            Event::StepDone => "step_done",
+            Event::StepSkipped => "step_skipped",
+            Event::StepFailed => "step_failed",
+            Event::StepRetried => "step_retried",
+            Event::StepCancelled => "step_cancelled",
+            Event::Rescheduled => "rescheduled",
+            Event::MessageBounced => "message_bounced",
+            Event::MessageDead => "message_dead",
+        }
+    }
+}
+
+/// A row of wf.history. Its time and actor are those of the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryRow {
+    pub case_id: i64,
+    pub version_id: i32,
+    pub step: Option<StepNo>,
+    pub visit: Option<i16>,
+    pub event: Event,
+    pub outcome: Option<String>,
+    pub entered_at: Option<DateTime<Utc>>,
+    pub due_at: Option<DateTime<Utc>>,
+    pub task_id: Option<i64>,
+    /// JSON text.
+    pub detail: Option<String>,
+}
+
+/// The states in which a message is born.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageState {
+    /// The contact window is closed; rendered when it opens.
+    Deferred,
+    /// Rendered, and may be leased.
+    Queued,
+}
+
+/// A row of wf.outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageRow {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub channel: &'static str,
+    pub state: MessageState,
+    /// JSON text; None while deferred.
+    pub payload: Option<String>,
+    pub not_before: DateTime<Utc>,
+    pub not_after: Option<DateTime<Utc>>,
+}
+
+/// A row of wf.tasks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRow {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub title: String,
+    pub participant: Option<String>,
+    pub outcomes: Vec<String>,
+    pub due_at: Option<DateTime<Utc>>,
+}
+
+/// A task's deadline has moved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskMove {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub due_at: Option<DateTime<Utc>>,
+}
+
+/// A row of wf.notes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoteRow {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub body: String,
+}
+
+/// Messages that must not leave any more: all unsent ones of a case, or of one step run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suppression {
+    pub case_id: i64,
+    pub step: Option<(StepNo, i16)>,
+    pub reason: String,
+}
+
+/// A step run that failed for good and waits for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub attempts: i16,
+    pub sqlstate: String,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// Everything that a batch of moves wants written, besides the cases and tokens themselves.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub history: Vec<HistoryRow>,
+    pub messages: Vec<MessageRow>,
+    pub tasks: Vec<TaskRow>,
+    pub task_moves: Vec<TaskMove>,
+    pub notes: Vec<NoteRow>,
+    pub suppressions: Vec<Suppression>,
+    pub failures: Vec<Failure>,
+    /// Step runs whose open incidents are over: (case, step, visit).
+    pub resolved: Vec<(i64, StepNo, i16)>,
+}

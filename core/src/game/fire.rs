@@ -1,0 +1,421 @@
+//! A token's time has come: what its step does, and where the token goes.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::case::{Case, CaseState, TokenState};
+use super::effects::{Effects, Event, MessageRow, MessageState, NoteRow, TaskRow};
+use super::{Env, Facts};
+use crate::kinds::{Channel, DoneWhen, Firing, Then};
+use crate::program::{CompiledStep, START, inline_name};
+use crate::template::{CaseFacts, Rendered, Scope};
+use crate::{Error, ErrorCode};
+
+/// What the shell has to do next about a fired token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fired {
+    /// Nothing: the token has moved, waits, or has failed.
+    Moved,
+    /// Write the subject's row, then call `wrote` or `locked`.
+    Write,
+}
+
+/// A message, rendered: the outbox payload as JSON text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendering {
+    pub payload: String,
+}
+
+/// The outcome of a step whose message cannot reach anybody.
+pub(super) const UNDELIVERABLE: &str = "undeliverable";
+/// The outcome of a message step that went well.
+pub(super) const SENT: &str = "sent";
+
+/// Why a case ended when its subject's row is gone.
+const SUBJECT_GONE: &str = "subject gone";
+/// The outcome of a case that ended by itself; such a subject may get another case (`again: after_stop`).
+pub const STOPPED: &str = "stopped";
+
+impl Case {
+    /// Fires the token at `index`. `facts` answers `Program::step_read` of its step, or `start_read` for a planned
+    /// case. Errors of the case's own making park the step run; they are not returned.
+    pub fn fire(
+        &mut self,
+        index: usize,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> Fired {
+        if !facts.found {
+            self.end(CaseState::Cancelled, STOPPED, Some(SUBJECT_GONE), out);
+            return Fired::Moved;
+        }
+        if self.tokens[index].step == START {
+            self.fire_start(index, facts, env, out);
+            return Fired::Moved;
+        }
+        if self.stop_if_due(facts, out) {
+            return Fired::Moved;
+        }
+        let program = self.program.clone();
+        let Some(step) = program.step(self.tokens[index].step) else {
+            return Fired::Moved;
+        };
+        let mut conditions = facts.conditions.get(program.stops().len()..).unwrap_or(&[]);
+        if step.when.is_some()
+            && let Some((holds, own)) = conditions.split_first()
+        {
+            if !*holds {
+                self.pass_over(index, "condition not met", facts, env, out);
+                return Fired::Moved;
+            }
+            conditions = own;
+        }
+        let then = {
+            let visits = |name: &str| {
+                let visits = self.memory.visits.get(name).copied().unwrap_or(1);
+                u32::try_from(visits).unwrap_or(u32::MAX)
+            };
+            step.kind.fire(&Firing {
+                conditions,
+                visits: &visits,
+            })
+        };
+        self.act(index, step, then, facts, env, out)
+    }
+
+    fn fire_start(&mut self, index: usize, facts: &Facts<'_>, env: &Env<'_>, out: &mut Effects) {
+        if self.program.document.start.is_some() && !facts.conditions.first().is_some_and(|c| *c) {
+            self.end(
+                CaseState::Cancelled,
+                STOPPED,
+                Some("start condition no longer holds"),
+                out,
+            );
+            return;
+        }
+        self.tokens.remove(index);
+        self.begin(false, false, facts, env, out);
+    }
+
+    /// Ends the case if a stop rule holds; the first one gives the reason.
+    pub(super) fn stop_if_due(&mut self, facts: &Facts<'_>, out: &mut Effects) -> bool {
+        let program = self.program.clone();
+        let mut rules = program.stops().iter().zip(facts.conditions);
+        let Some((rule, _)) = rules.find(|(_, holds)| **holds) else {
+            return false;
+        };
+        self.end(CaseState::Cancelled, STOPPED, Some(&rule.reason), out);
+        true
+    }
+
+    /// Looks at the row once more before a message that has waited leaves: a case whose subject is gone or paid ends
+    /// instead. True if it did.
+    pub fn stop_before_sending(&mut self, facts: &Facts<'_>, out: &mut Effects) -> bool {
+        if !facts.found {
+            self.end(CaseState::Cancelled, STOPPED, Some(SUBJECT_GONE), out);
+            return true;
+        }
+        self.stop_if_due(facts, out)
+    }
+
+    /// Leaves a step out and goes on with its `next`.
+    pub(super) fn pass_over(
+        &mut self,
+        index: usize,
+        why: &str,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let program = self.program.clone();
+        let next = program.step(self.tokens[index].step).and_then(|s| s.next);
+        let detail = Some(json!({ "reason": why }).to_string());
+        let token = self.finish(index, Event::StepSkipped, "skipped", detail, env, out);
+        match next {
+            Some(next) => self.arrive(next, facts, env, out),
+            None => self.follow(&token, "skipped", facts, env, out),
+        }
+    }
+
+    fn act(
+        &mut self,
+        index: usize,
+        step: &CompiledStep,
+        then: Then<'_>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> Fired {
+        match then {
+            Then::Done(outcome) => self.done(index, outcome, facts, env, out),
+            Then::Join => self.done(index, "done", facts, env, out),
+            Then::Task => self.open_task(index, step, out),
+            Then::Note { .. } => match self.text(step, &inline_name(&step.name, 0), facts, env) {
+                Ok(text) => {
+                    let token = &self.tokens[index];
+                    out.notes.push(NoteRow {
+                        case_id: self.id,
+                        step: step.no,
+                        visit: token.visit,
+                        body: text.body,
+                    });
+                    self.done(index, "done", facts, env, out);
+                }
+                Err(error) => self.fail(index, &error, env, out),
+            },
+            Then::Send {
+                channel,
+                template: _,
+                done_when,
+                otherwise,
+            } => {
+                if let Err(error) =
+                    self.send(index, step, channel, done_when, otherwise, facts, env, out)
+                {
+                    self.fail(index, &error, env, out);
+                }
+            }
+            Then::Write => return Fired::Write,
+            Then::Fork => {
+                self.finish(index, Event::StepDone, "done", None, env, out);
+                for leg in &step.legs {
+                    if let Some(target) = leg.target {
+                        self.arrive(target, facts, env, out);
+                    }
+                }
+            }
+            Then::End { outcome } => {
+                self.finish(index, Event::StepDone, "done", None, env, out);
+                self.end(CaseState::Completed, outcome, None, out);
+            }
+        }
+        Fired::Moved
+    }
+
+    /// The step run is over; its token takes the leg of the outcome.
+    pub(super) fn done(
+        &mut self,
+        index: usize,
+        outcome: &str,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let token = self.finish(index, Event::StepDone, outcome, None, env, out);
+        self.follow(&token, outcome, facts, env, out);
+    }
+
+    fn open_task(&mut self, index: usize, step: &CompiledStep, out: &mut Effects) {
+        let token = &mut self.tokens[index];
+        token.state = TokenState::Open;
+        token.run_at = None;
+        out.tasks.push(TaskRow {
+            case_id: self.id,
+            step: step.no,
+            visit: token.visit,
+            title: step
+                .description
+                .clone()
+                .unwrap_or_else(|| step.name.clone()),
+            participant: step.participant.clone(),
+            outcomes: step.outcomes(),
+            due_at: token.due_at,
+        });
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the fields of Then::Send, and what every move takes"
+    )]
+    fn send(
+        &mut self,
+        index: usize,
+        step: &CompiledStep,
+        channel: Channel,
+        done_when: DoneWhen,
+        otherwise: bool,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> Result<(), Error> {
+        if otherwise && self.recipient(step, channel, facts).is_err() {
+            self.done(index, UNDELIVERABLE, facts, env, out);
+            return Ok(());
+        }
+        let (opens, closes) = self.window(env.now, facts, env)?;
+        let deferred = opens > env.now;
+        let payload = if deferred {
+            // Found out now, not when the window opens in the night of somebody's week-end.
+            self.recipient(step, channel, facts)?;
+            None
+        } else {
+            Some(self.render(step, facts, env)?.payload)
+        };
+        let token = &mut self.tokens[index];
+        out.messages.push(MessageRow {
+            case_id: self.id,
+            step: step.no,
+            visit: token.visit,
+            channel: channel.name(),
+            state: if deferred {
+                MessageState::Deferred
+            } else {
+                MessageState::Queued
+            },
+            payload,
+            not_before: opens,
+            not_after: closes,
+        });
+        if !deferred && done_when == DoneWhen::Queued {
+            self.sent(index, "queued", facts, env, out);
+        } else {
+            token.state = TokenState::Sending;
+            token.run_at = None;
+        }
+        Ok(())
+    }
+
+    /// A message step is over: history names how far the message had come, the token takes the leg `sent`.
+    pub(super) fn sent(
+        &mut self,
+        index: usize,
+        how_far: &str,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let token = self.finish(index, Event::StepDone, how_far, None, env, out);
+        self.follow(&token, SENT, facts, env, out);
+    }
+
+    /// The contact window around or after `at`: when messages may leave, and until when.
+    pub fn window(
+        &self,
+        at: DateTime<Utc>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), Error> {
+        match &self.program.document.contact_window {
+            None => Ok((at, None)),
+            Some(window) => {
+                let (opens, closes) = window.opening(at, self.zone(facts, env), env.zones)?;
+                Ok((opens, Some(closes)))
+            }
+        }
+    }
+
+    /// Renders a message step from the subject's row as it is now.
+    pub fn render(
+        &self,
+        step: &CompiledStep,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<Rendering, Error> {
+        let (Some(channel), Some(template)) =
+            (step.kind.channel(), step.kind.templates().first().copied())
+        else {
+            return Err(Error::new(
+                ErrorCode::State,
+                format!("step \"{}\" sends no message", step.name),
+            ));
+        };
+        let to = self.recipient(step, channel, facts)?;
+        let text = self.text(step, template, facts, env)?;
+        let mut payload = serde_json::Map::new();
+        payload.insert("to".to_owned(), to.into());
+        if let Some(subject) = text.subject {
+            payload.insert("subject".to_owned(), subject.into());
+        }
+        payload.insert("body".to_owned(), text.body.into());
+        if let Some(locale) = text.locale {
+            payload.insert("locale".to_owned(), locale.into());
+        }
+        payload.insert("template".to_owned(), template.into());
+        Ok(Rendering {
+            payload: serde_json::Value::Object(payload).to_string(),
+        })
+    }
+
+    fn text(
+        &self,
+        step: &CompiledStep,
+        template: &str,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<Rendered, Error> {
+        let column = |role: &Option<String>| {
+            role.as_deref()
+                .and_then(|c| facts.row.get(c))
+                .map(|(value, _)| value)
+        };
+        let zone = self.zone(facts, env);
+        let to_local = |at| env.zones.to_local(zone, at);
+        let vars = match &self.vars {
+            Some(text) => Value::Object(super::calls::parse_data(text)?),
+            None => Value::Null,
+        };
+        let answers = json!(self.memory.answers);
+        let scope = Scope {
+            row: facts.row,
+            case: CaseFacts {
+                id: self.id,
+                workflow: &self.program.document.name,
+                key: &self.key,
+                account: column(&self.program.roles.account),
+                tenant: None,
+                started_at: self.started_at.unwrap_or(env.now),
+            },
+            vars: &vars,
+            answers: &answers,
+            today: self.local_day(env.now, facts, env)?,
+            step: &step.name,
+            to_local: &to_local,
+        };
+        self.program
+            .templates
+            .render(template, column(&self.program.roles.locale), &scope)
+    }
+
+    /// Whom a message goes to. A letter's address is optional: its text may carry it.
+    fn recipient(
+        &self,
+        step: &CompiledStep,
+        channel: Channel,
+        facts: &Facts<'_>,
+    ) -> Result<Option<String>, Error> {
+        let Some(column) = self.program.address_column(channel) else {
+            if channel == Channel::Letter {
+                return Ok(None);
+            }
+            return Err(Error::new(
+                ErrorCode::MissingValue,
+                format!(
+                    "step \"{}\": subject \"{}\" names no column for {} addresses",
+                    step.name,
+                    self.program.document.subject,
+                    channel.name()
+                ),
+            )
+            .hint("Name it with wf.bind_subject, then call wf.retry."));
+        };
+        match facts.row.get(column) {
+            Some((address, _)) if !address.trim().is_empty() => Ok(Some(address.to_owned())),
+            _ => Err(Error::new(
+                ErrorCode::MissingValue,
+                format!("step \"{}\": column \"{column}\" is empty, so there is nobody to send to", step.name),
+            )
+            .hint("Enter an address and call wf.retry, or call wf.skip; a leg \"otherwise\" on the step avoids the incident.")),
+        }
+    }
+
+    /// The subject's row was written.
+    pub fn wrote(&mut self, index: usize, facts: &Facts<'_>, env: &Env<'_>, out: &mut Effects) {
+        self.done(index, "done", facts, env, out);
+    }
+
+    /// The subject's row is locked by the ERP: come back shortly. The engine never waits for the ERP.
+    pub fn locked(&mut self, index: usize, env: &Env<'_>) {
+        self.tokens[index].run_at = Some(env.now + chrono::TimeDelta::seconds(1));
+    }
+}

@@ -1,0 +1,50 @@
+//! The token game: what an event does to a case.
+//!
+//! A case is a set of tokens on the steps of its program. Every function here takes a case as it was loaded, one
+//! event, and what the database said about the subject's row; it moves tokens in memory and adds to `Effects` what
+//! has to be written. The shell writes all of it in one transaction, or none.
+//!
+//! * `enter`: a case begins           * `fire`: a token's time has come
+//! * `calls`: what people ask for     * `watch`: the subject's row has changed
+//! * `plan`: when                     * `case`: the moves that all of them share
+
+mod calls;
+mod case;
+mod effects;
+mod enter;
+mod fire;
+mod plan;
+mod watch;
+
+pub use calls::Settlement;
+pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
+pub use effects::{
+    Effects, Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, Suppression, TaskMove,
+    TaskRow,
+};
+pub use fire::{Fired, Rendering, STOPPED};
+
+use chrono::{DateTime, Utc};
+
+use crate::calendar::{Calendars, Zones};
+use crate::row::Row;
+
+/// What every move may look at besides the case: the engine's clock, zones and calendars.
+pub struct Env<'a> {
+    /// The engine's time, `wf.now()`.
+    pub now: DateTime<Utc>,
+    pub zones: &'a dyn Zones,
+    pub calendars: &'a dyn Calendars,
+    /// The zone for rows and workflows that name none.
+    pub default_zone: &'a str,
+}
+
+/// What the database said about a case's subject, for one `program::Read`.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// Whether the subject's row (still) exists.
+    pub found: bool,
+    /// The answers to the read's conditions, in order; NULL is false.
+    pub conditions: &'a [bool],
+    pub row: Row<'a>,
+}

@@ -1,0 +1,143 @@
+//! When: the dates of a step run, from its rules and the subject's row.
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::case::{Case, Token};
+use super::{Env, Facts};
+use crate::dates::{Anchor, AnchorValue, DateContext, DateRule, anchor_from_row};
+use crate::program::CompiledStep;
+use crate::{Error, ErrorCode};
+
+/// A date, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// No rule: at once.
+    Now,
+    At(DateTime<Utc>),
+    /// The anchor is empty: a due date that has not been entered, a step that has not been done.
+    Unknown,
+}
+
+/// The dates of a step run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dates {
+    pub start: When,
+    pub due: When,
+}
+
+impl Dates {
+    /// Writes the dates on a token. A token whose start is unknown waits without a time; a change of the subject
+    /// plans it anew.
+    pub fn apply(self, step: &CompiledStep, token: &mut Token) {
+        token.run_at = match self.start {
+            When::Now => Some(token.entered_at),
+            When::At(at) => Some(at),
+            When::Unknown => None,
+        };
+        token.due_at = self.shown(step);
+    }
+
+    /// The date that people see: the deadline of a manual step, the planned start of an automatic one.
+    pub fn shown(self, step: &CompiledStep) -> Option<DateTime<Utc>> {
+        match if step.is_manual() {
+            self.due
+        } else {
+            self.start
+        } {
+            When::At(at) => Some(at),
+            When::Now | When::Unknown => None,
+        }
+    }
+}
+
+impl Case {
+    /// The dates of a step run that entered when the token says.
+    pub(super) fn plan(
+        &self,
+        step: &CompiledStep,
+        token: &Token,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<Dates, Error> {
+        let date = |rule: &Option<DateRule>| match rule {
+            None => Ok(When::Now),
+            Some(rule) => self.date(rule, token.entered_at, facts, env),
+        };
+        let place = |error: Error| Error {
+            message: format!("step \"{}\": {}", step.name, error.message),
+            ..error
+        };
+        Ok(Dates {
+            start: date(&step.on).map_err(place)?,
+            due: date(&step.due).map_err(place)?,
+        })
+    }
+
+    /// One date. `previous_done` is when the token came: the step before it was done in that moment.
+    pub(super) fn date(
+        &self,
+        rule: &DateRule,
+        entered_at: DateTime<Utc>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<When, Error> {
+        let anchor = match &rule.anchor {
+            Anchor::CaseStart => Some(AnchorValue::Instant(self.started_at.unwrap_or(env.now))),
+            Anchor::PreviousDone => Some(AnchorValue::Instant(entered_at)),
+            Anchor::Step(name) => self
+                .memory
+                .done
+                .get(name)
+                .copied()
+                .map(AnchorValue::Instant),
+            Anchor::Subject(column) => anchor_from_row(&facts.row, column)?,
+        };
+        let Some(anchor) = anchor else {
+            return Ok(When::Unknown);
+        };
+        let context = DateContext {
+            zone: self.zone(facts, env),
+            zones: env.zones,
+            calendars: env.calendars,
+            default_calendar: self.program.default_calendar(),
+            default_roll: self.program.default_roll(),
+        };
+        Ok(When::At(rule.resolve(anchor, &context)?))
+    }
+
+    /// The zone of the subject's row, else the workflow's, else the server's setting.
+    pub(super) fn zone<'a>(&'a self, facts: &Facts<'a>, env: &Env<'a>) -> &'a str {
+        let own = self
+            .program
+            .roles
+            .time_zone
+            .as_deref()
+            .and_then(|c| facts.row.get(c));
+        own.map(|(zone, _)| zone)
+            .or(self.program.document.time_zone.as_deref())
+            .unwrap_or(env.default_zone)
+    }
+
+    /// The day that an instant falls on where the subject is.
+    pub(super) fn local_day(
+        &self,
+        at: DateTime<Utc>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<NaiveDate, Error> {
+        Ok(env.zones.to_local(self.zone(facts, env), at)?.date())
+    }
+
+    /// The error of a call that names no step of the workflow.
+    pub(super) fn unknown_step(&self, name: &str) -> Error {
+        let names: Vec<_> = self.program.steps.iter().map(|s| s.name.as_str()).collect();
+        Error::new(
+            ErrorCode::Unknown,
+            format!(
+                "workflow \"{}\" has no step \"{name}\"",
+                self.program.document.name
+            ),
+        )
+        .detail(format!("Its steps are {}.", names.join(", ")))
+    }
+}

@@ -1,0 +1,247 @@
+//! The kinds of steps: one file for each family, one entry each in `KINDS`.
+//!
+//! A kind says which fields it has, which legs lead out of it, which conditions it wants answered, and what happens
+//! when a token fires on it. What the answer (`Then`) means for the case is the token game's business, so that a new
+//! kind is a new file and an entry here, and no branch anywhere else.
+
+mod control;
+mod manual;
+mod message;
+mod record;
+
+use std::fmt::Debug;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::finding::Findings;
+
+/// How a step of a kind behaves between its arrival and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// A person settles it: participant required; task and call also need a deadline.
+    Manual { due_required: bool },
+    /// The engine does it: neither participant nor deadline allowed.
+    Automatic,
+}
+
+/// A way out of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// The outcome that takes it, as it stands in history.
+    pub outcome: String,
+    /// The step it leads to; None: the step's `next`.
+    pub target: Option<String>,
+    /// The condition that chooses it, for decisions.
+    pub condition: Option<String>,
+}
+
+impl Leg {
+    /// The leg of an outcome that goes on to the step's `next`.
+    pub fn next(outcome: &str) -> Self {
+        Self {
+            outcome: outcome.to_owned(),
+            target: None,
+            condition: None,
+        }
+    }
+
+    /// The leg of an outcome that leads to a named step.
+    pub fn to(outcome: &str, target: &str) -> Self {
+        Self {
+            outcome: outcome.to_owned(),
+            target: Some(target.to_owned()),
+            condition: None,
+        }
+    }
+}
+
+/// How a message reaches its addressee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    Email,
+    Sms,
+    Letter,
+}
+
+impl Channel {
+    /// The channel's name in the outbox.
+    pub fn name(self) -> &'static str {
+        match self {
+            Channel::Email => "email",
+            Channel::Sms => "sms",
+            Channel::Letter => "letter",
+        }
+    }
+}
+
+/// When a message step is done.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum DoneWhen {
+    /// As soon as the message is in the outbox.
+    Queued,
+    /// When the sender has acknowledged it.
+    #[default]
+    Sent,
+    /// When its delivery has been reported.
+    Delivered,
+}
+
+/// What a kind may look at when it decides.
+pub struct Firing<'a> {
+    /// The answers to the kind's own `conditions`, in order; SQL NULL counts as false.
+    pub conditions: &'a [bool],
+    /// How often a step has been visited in this case so far.
+    pub visits: &'a dyn Fn(&str) -> u32,
+}
+
+/// What happens when a token fires on a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Then<'a> {
+    /// The step is over with this outcome, and the token takes its leg.
+    Done(&'a str),
+    /// A person has to settle it; any leg's outcome will do.
+    Task,
+    /// A message goes to the outbox; the step is over when `done_when` says so.
+    Send {
+        channel: Channel,
+        template: &'a str,
+        done_when: DoneWhen,
+        otherwise: bool,
+    },
+    /// A note with this text is written, and the step is over.
+    Note { text: &'a str },
+    /// Columns of the subject's row are set to SQL expressions; over when the row could be written.
+    Write,
+    /// A token goes out on every leg.
+    Fork,
+    /// The token waits until every branch has come.
+    Join,
+    /// The case is completed with this outcome.
+    End { outcome: &'a str },
+}
+
+/// The behaviour of a kind of step.
+pub trait StepKind: Debug {
+    /// The kind's name in documents.
+    fn name(&self) -> &'static str;
+
+    fn nature(&self) -> Nature {
+        Nature::Automatic
+    }
+
+    /// The ways out, the default one first.
+    fn legs(&self) -> Vec<Leg> {
+        vec![Leg::next("done")]
+    }
+
+    /// Conditions to be answered by the database before it fires.
+    fn conditions(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Names of the document's templates that it renders.
+    fn templates(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Texts with placeholders that stand in the step itself.
+    fn inline_texts(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// The channel it sends on, if it sends.
+    fn channel(&self) -> Option<Channel> {
+        None
+    }
+
+    /// Columns of the subject's table that it writes, with the SQL expression for each.
+    fn writes(&self) -> Vec<(&str, &str)> {
+        Vec::new()
+    }
+
+    /// The parallel step that a join belongs to.
+    fn joins(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether its first leg is taken only so many times: a bounded repeat.
+    fn bounds_a_loop(&self) -> bool {
+        false
+    }
+
+    /// Whether a token goes out on every leg at once.
+    fn forks(&self) -> bool {
+        false
+    }
+
+    /// Whether each leg begins a branch of its own, which others do not enter unless they say so.
+    fn keeps_legs_apart(&self) -> bool {
+        false
+    }
+
+    /// Whether it makes no sense without a date in `on`.
+    fn waits_for_date(&self) -> bool {
+        false
+    }
+
+    /// Findings about the kind's own fields; references to steps are checked for all kinds alike.
+    fn check(&self, _place: &str, _findings: &mut Findings) {}
+
+    /// What happens when a token fires on it.
+    fn fire<'a>(&'a self, firing: &Firing<'_>) -> Then<'a>;
+}
+
+/// A kind's entry: its name, its reader, and the schema of its fields.
+pub struct Entry {
+    pub name: &'static str,
+    parse: fn(Value) -> Result<Box<dyn StepKind>, serde_json::Error>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Entry {
+    /// The JSON Schema of the fields of this kind alone.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
+    }
+}
+
+const fn entry<K: StepKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Entry {
+    Entry {
+        name,
+        parse: |value| Ok(Box::new(serde_json::from_value::<K>(value)?)),
+        schema: |generator| K::json_schema(generator),
+    }
+}
+
+/// Every kind there is.
+pub const KINDS: &[Entry] = &[
+    entry::<manual::Task>("task"),
+    entry::<manual::Call>("call"),
+    entry::<manual::Question>("question"),
+    entry::<message::Email>("email"),
+    entry::<message::Sms>("sms"),
+    entry::<message::Letter>("letter"),
+    entry::<record::Note>("note"),
+    entry::<record::Update>("update"),
+    entry::<control::Decision>("decision"),
+    entry::<control::Wait>("wait"),
+    entry::<control::Parallel>("parallel"),
+    entry::<control::Join>("join"),
+    entry::<control::Repeat>("repeat"),
+    entry::<control::Finish>("finish"),
+];
+
+/// Reads the fields of a kind.
+pub fn parse(name: &str, fields: Value) -> Result<Box<dyn StepKind>, String> {
+    let Some(entry) = KINDS.iter().find(|k| k.name == name) else {
+        let known: Vec<_> = KINDS.iter().map(|k| k.name).collect();
+        return Err(format!(
+            "unknown kind \"{name}\"; known kinds are {}",
+            known.join(", ")
+        ));
+    };
+    (entry.parse)(fields).map_err(|e| format!("{name}: {e}"))
+}

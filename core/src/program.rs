@@ -1,0 +1,415 @@
+//! A version compiled for running: steps by number, legs resolved, and what each step must read from the database.
+//!
+//! Compiling never fails on an unsound document: legs that lead nowhere stay unresolved and `validate` names them.
+//! Only a version without error findings is published, so a running case always finds its legs.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::calendar::Roll;
+use crate::dates::{Anchor, DateRule};
+use crate::document::{Document, Late, Step, StopRule};
+use crate::kinds::{Leg, Nature, StepKind};
+use crate::template::{TemplateFinding, Templates};
+
+/// A step's number in its version, from 1 in document order; 0 is the start of a planned case.
+pub type StepNo = i16;
+
+/// The pseudo-step of a case that has not started yet.
+pub const START: StepNo = 0;
+
+/// Which columns of a subject's details play which role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub address: Option<String>,
+    pub locale: Option<String>,
+    pub time_zone: Option<String>,
+    pub account: Option<String>,
+}
+
+/// A way out of a compiled step.
+#[derive(Debug)]
+pub struct CompiledLeg {
+    pub outcome: String,
+    /// None: it leads nowhere (an open end), which publishing refuses.
+    pub target: Option<StepNo>,
+    pub condition: Option<String>,
+}
+
+/// A step, ready to run.
+#[derive(Debug)]
+pub struct CompiledStep {
+    pub no: StepNo,
+    pub phase: usize,
+    pub name: String,
+    pub description: Option<String>,
+    pub kind: Box<dyn StepKind>,
+    pub on: Option<DateRule>,
+    pub due: Option<DateRule>,
+    pub participant: Option<String>,
+    pub when: Option<String>,
+    pub merge: bool,
+    pub legs: Vec<CompiledLeg>,
+    /// Where a token goes that skips the step: the explicit `next`, or the step that follows in the document.
+    pub next: Option<StepNo>,
+    /// An explicit `next` that names no step.
+    pub unknown_next: Option<String>,
+    /// Legs whose target names no step: (outcome, name).
+    pub unknown_targets: Vec<(String, String)>,
+    /// Progress through the workflow, from 1: an event and the actions that follow it share a stage.
+    pub stage: i16,
+    /// Whether visits must be counted: the step may be reached again.
+    pub in_cycle: bool,
+    /// Whether another step's date hangs on when this one was done.
+    pub is_anchor: bool,
+    /// For a join: how many branches its parallel step has.
+    pub branches: usize,
+}
+
+impl CompiledStep {
+    pub fn is_manual(&self) -> bool {
+        matches!(self.kind.nature(), Nature::Manual { .. })
+    }
+
+    /// The leg of an outcome.
+    pub fn leg(&self, outcome: &str) -> Option<&CompiledLeg> {
+        self.legs.iter().find(|leg| leg.outcome == outcome)
+    }
+
+    /// The names of all outcomes, for error messages and tasks.
+    pub fn outcomes(&self) -> Vec<String> {
+        self.legs.iter().map(|leg| leg.outcome.clone()).collect()
+    }
+}
+
+/// What a read of subject rows must answer: conditions, and columns of the details.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// SQL conditions, each answered with true or false.
+    pub conditions: Vec<String>,
+    /// Columns by name.
+    pub columns: Vec<String>,
+}
+
+/// A compiled version.
+#[derive(Debug)]
+pub struct Program {
+    pub document: crate::document::Head,
+    pub phases: Vec<String>,
+    pub steps: Vec<CompiledStep>,
+    pub roles: Roles,
+    pub templates: Templates,
+    pub template_findings: Vec<TemplateFinding>,
+    /// Steps whose name stands twice.
+    pub duplicates: Vec<String>,
+    by_name: HashMap<String, StepNo>,
+}
+
+impl Program {
+    /// Compiles a document. `roles` comes from the subject's binding.
+    pub fn compile(document: Document, roles: Roles) -> Self {
+        let Document { mut head, phases } = document;
+        let sources = std::mem::take(&mut head.templates);
+        let (mut templates, mut template_findings) = Templates::compile(&sources);
+        head.templates = sources;
+
+        let mut by_name = HashMap::new();
+        let mut duplicates = Vec::new();
+        let mut no: StepNo = 0;
+        for step in phases.iter().flat_map(|p| &p.steps) {
+            no += 1;
+            if by_name.insert(step.common.name.clone(), no).is_some() {
+                duplicates.push(step.common.name.clone());
+            }
+        }
+        let last = no;
+
+        let mut steps = Vec::with_capacity(usize::try_from(last).unwrap_or(0));
+        let mut names = Vec::with_capacity(phases.len());
+        for (phase, content) in phases.into_iter().enumerate() {
+            names.push(content.name);
+            for step in content.steps {
+                let no = StepNo::try_from(steps.len() + 1).unwrap_or(StepNo::MAX);
+                for (i, text) in step.kind.inline_texts().into_iter().enumerate() {
+                    let name = inline_name(&step.common.name, i);
+                    template_findings.extend(templates.add_inline(&name, text).err());
+                }
+                steps.push(compile_step(step, no, phase, last, &by_name));
+            }
+        }
+        let mut program = Self {
+            document: head,
+            phases: names,
+            steps,
+            roles,
+            templates,
+            template_findings,
+            duplicates,
+            by_name,
+        };
+        program.mark_anchors();
+        program.mark_cycles();
+        program.number_stages();
+        program.count_branches();
+        program
+    }
+
+    /// A step by number. None for `START` and numbers out of range.
+    pub fn step(&self, no: StepNo) -> Option<&CompiledStep> {
+        usize::try_from(no)
+            .ok()?
+            .checked_sub(1)
+            .and_then(|i| self.steps.get(i))
+    }
+
+    /// A step by name.
+    pub fn step_named(&self, name: &str) -> Option<&CompiledStep> {
+        self.by_name.get(name).and_then(|no| self.step(*no))
+    }
+
+    /// The name under which people know a step number.
+    pub fn step_name(&self, no: StepNo) -> &str {
+        self.step(no).map_or("start", |step| &step.name)
+    }
+
+    pub fn stops(&self) -> &[StopRule] {
+        &self.document.stop
+    }
+
+    /// The calendar of dates that name none.
+    pub fn default_calendar(&self) -> &str {
+        self.document.calendar.as_deref().unwrap_or("TARGET")
+    }
+
+    /// The roll of dates that name none.
+    pub fn default_roll(&self) -> Roll {
+        self.document.roll.unwrap_or(Roll::Following)
+    }
+
+    pub fn late(&self) -> Late {
+        self.document.start.as_ref().map_or(Late::Now, |s| s.late)
+    }
+
+    /// What enrolling needs: the start condition first, then columns for dates and the account.
+    pub fn start_read(&self) -> Read {
+        let conditions = self.document.start.iter().map(|s| s.when.clone()).collect();
+        let mut columns = self.base_columns();
+        columns.extend(self.roles.account.clone());
+        Read {
+            conditions,
+            columns: columns.into_iter().collect(),
+        }
+    }
+
+    /// What a change of the subject needs: the stop rules' conditions, the start condition (last, for planned
+    /// cases), and the columns that dates hang on.
+    pub fn watch_read(&self) -> Read {
+        let stops = self.stops().iter().map(|s| s.when.clone());
+        let start = self.document.start.iter().map(|s| s.when.clone());
+        Read {
+            conditions: stops.chain(start).collect(),
+            columns: self.base_columns().into_iter().collect(),
+        }
+    }
+
+    /// What firing a step needs: the stop rules' conditions, then the step's `when` if it has one, then its kind's
+    /// own; the columns that dates hang on, and those that its texts use.
+    pub fn step_read(&self, step: &CompiledStep) -> Read {
+        let stops = self.stops().iter().map(|s| s.when.clone());
+        let own = step.kind.conditions().into_iter().map(str::to_owned);
+        let mut columns = self.base_columns();
+        if let Some(channel) = step.kind.channel() {
+            columns.extend(self.address_column(channel).map(str::to_owned));
+            columns.extend(self.roles.locale.clone());
+            columns.extend(self.roles.account.clone());
+        }
+        let inline = (0..step.kind.inline_texts().len()).map(|i| inline_name(&step.name, i));
+        let named = step.kind.templates().into_iter().map(str::to_owned);
+        for template in inline.chain(named) {
+            columns.extend(self.templates.variables(&template));
+        }
+        Read {
+            conditions: stops.chain(step.when.clone()).chain(own).collect(),
+            columns: columns.into_iter().collect(),
+        }
+    }
+
+    /// The column that holds the address for a channel.
+    pub fn address_column(&self, channel: crate::kinds::Channel) -> Option<&str> {
+        use crate::kinds::Channel;
+        match channel {
+            Channel::Email => self.roles.email.as_deref(),
+            Channel::Sms => self.roles.phone.as_deref(),
+            Channel::Letter => self.roles.address.as_deref(),
+        }
+    }
+
+    /// Every date rule, with the place it stands in.
+    pub fn date_rules(
+        &self,
+    ) -> impl Iterator<Item = (Option<&CompiledStep>, &'static str, &DateRule)> {
+        let start = self.document.start.iter().filter_map(|s| s.on.as_ref());
+        let steps = self.steps.iter().flat_map(|step| {
+            let on = step.on.iter().map(move |rule| (Some(step), "on", rule));
+            on.chain(step.due.iter().map(move |rule| (Some(step), "due", rule)))
+        });
+        start.map(|rule| (None, "on", rule)).chain(steps)
+    }
+
+    /// The subject's columns that any date hangs on, and its time zone.
+    fn base_columns(&self) -> BTreeSet<String> {
+        let anchors = self
+            .date_rules()
+            .filter_map(|(_, _, rule)| match &rule.anchor {
+                Anchor::Subject(column) => Some(column.clone()),
+                _ => None,
+            });
+        anchors.chain(self.roles.time_zone.clone()).collect()
+    }
+
+    fn mark_anchors(&mut self) {
+        let names: BTreeSet<String> = self
+            .date_rules()
+            .filter_map(|(_, _, rule)| match &rule.anchor {
+                Anchor::Step(name) => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        for step in &mut self.steps {
+            step.is_anchor = names.contains(&step.name);
+        }
+    }
+
+    fn mark_cycles(&mut self) {
+        for index in 0..self.steps.len() {
+            let no = self.steps[index].no;
+            self.steps[index].in_cycle = self.reachable(self.successors(no)).contains(&no);
+        }
+    }
+
+    /// The steps that a token may go to from here: by its legs, or by skipping.
+    pub fn successors(&self, no: StepNo) -> Vec<StepNo> {
+        let Some(step) = self.step(no) else {
+            return Vec::new();
+        };
+        let mut targets: Vec<StepNo> = step.legs.iter().filter_map(|leg| leg.target).collect();
+        if step.when.is_some() {
+            targets.extend(step.next);
+        }
+        targets
+    }
+
+    /// All steps that can be reached from some, these included.
+    pub fn reachable(&self, from: Vec<StepNo>) -> BTreeSet<StepNo> {
+        let mut seen = BTreeSet::new();
+        let mut open = from;
+        while let Some(no) = open.pop() {
+            if seen.insert(no) {
+                open.extend(self.successors(no));
+            }
+        }
+        seen
+    }
+
+    fn number_stages(&mut self) {
+        let mut stage = 0;
+        for index in 0..self.steps.len() {
+            let step = &self.steps[index];
+            let starts = index == 0
+                || step.is_manual()
+                || step.on.is_some()
+                || self.steps[index - 1].phase != step.phase;
+            stage += i16::from(starts);
+            self.steps[index].stage = stage;
+        }
+    }
+
+    fn count_branches(&mut self) {
+        for index in 0..self.steps.len() {
+            let branches = self.steps[index]
+                .kind
+                .joins()
+                .and_then(|of| self.step_named(of))
+                .map_or(0, |parallel| parallel.legs.len());
+            self.steps[index].branches = branches;
+        }
+    }
+}
+
+/// The name under which a text that stands in a step is compiled. The space keeps it apart from template names.
+pub fn inline_name(step: &str, index: usize) -> String {
+    format!("{step} text {}", index + 1)
+}
+
+fn compile_step(
+    step: Step,
+    no: StepNo,
+    phase: usize,
+    last: StepNo,
+    by_name: &HashMap<String, StepNo>,
+) -> CompiledStep {
+    let Step { common, kind } = step;
+    let following = (no < last).then(|| no + 1);
+    let mut unknown_next = None;
+    // A step whose legs all name their targets is not followed by anything unless it says so.
+    let own_legs = kind.legs();
+    let following = following.filter(|_| own_legs.iter().any(|leg| leg.target.is_none()));
+    let next = match &common.next {
+        Some(name) => {
+            let target = by_name.get(name).copied();
+            if target.is_none() {
+                unknown_next = Some(name.clone());
+            }
+            target
+        }
+        None => following,
+    };
+    let mut unknown_targets = Vec::new();
+    let legs = own_legs
+        .into_iter()
+        .map(
+            |Leg {
+                 outcome,
+                 target,
+                 condition,
+             }| {
+                let target = match target {
+                    None => next,
+                    Some(name) => {
+                        let target = by_name.get(&name).copied();
+                        if target.is_none() {
+                            unknown_targets.push((outcome.clone(), name));
+                        }
+                        target
+                    }
+                };
+                CompiledLeg {
+                    outcome,
+                    target,
+                    condition,
+                }
+            },
+        )
+        .collect();
+    CompiledStep {
+        no,
+        phase,
+        name: common.name,
+        description: common.description,
+        kind,
+        on: common.on,
+        due: common.due,
+        participant: common.participant,
+        when: common.when,
+        merge: common.merge,
+        legs,
+        next,
+        unknown_next,
+        unknown_targets,
+        stage: 1,
+        in_cycle: false,
+        is_anchor: false,
+        branches: 0,
+    }
+}

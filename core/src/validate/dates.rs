@@ -1,0 +1,76 @@
+//! Date rules: contradictions in themselves, and anchors on steps that are not done by then.
+
+use super::graph::{Graph, index};
+use super::{check_not_blank, nearest, step_place};
+use crate::dates::{Anchor, DateRule};
+use crate::finding::Findings;
+
+pub(super) fn check(graph: &Graph<'_>, findings: &mut Findings) {
+    for (step, field, rule) in graph.program.date_rules() {
+        let place = step.map_or("start".to_owned(), |s| step_place(&s.name));
+        for (message, hint) in rule.findings() {
+            findings.error(&place, format!("{field}: {message}"), hint);
+        }
+        let calendar = format!("{field}.calendar");
+        check_not_blank(&place, &calendar, rule.calendar.as_deref(), findings);
+        let at = step.and_then(|s| index(s.no));
+        anchor(graph, &place, at, field, rule, findings);
+    }
+}
+
+/// An anchor on a step, seen from the step `at` that it dates; None: from the start rule.
+fn anchor(
+    graph: &Graph<'_>,
+    place: &str,
+    at: Option<usize>,
+    field: &str,
+    rule: &DateRule,
+    findings: &mut Findings,
+) {
+    let Anchor::Step(name) = &rule.anchor else {
+        return;
+    };
+    let Some(other) = graph.named(name) else {
+        findings.error(
+            place,
+            format!("{field} counts from step \"{name}\", which does not exist"),
+            nearest::hint(
+                name,
+                graph.program.steps.iter().map(|s| s.name.as_str()),
+                "Name a step of this workflow in the anchor.",
+            ),
+        );
+        return;
+    };
+    let Some(at) = at else {
+        findings.error(
+            place,
+            format!("{field} counts from step \"{name}\", and no step is done before the start"),
+            "Count from a column of the subject.",
+        );
+        return;
+    };
+    let after = graph.reach(graph.out(other).iter().map(|e| e.to), |_| false);
+    let without = graph.reach([0], |step| step == other);
+    let never = !after[at] || (other == at && field == "on");
+    // A start without a date waits for ever; a task without a deadline can be settled all the same.
+    if never {
+        let message = format!("{field} counts from step \"{name}\", which is never done before");
+        let hint = "Count from a step that comes earlier, from case_start or from a column of the subject.";
+        if field == "on" {
+            findings.error(place, message, hint);
+        } else {
+            findings.warning(place, message, hint);
+        }
+    } else if without[at] && graph.from_start[at] {
+        findings.warning(
+            place,
+            format!("{field} counts from step \"{name}\", and there is a way here that does not pass it"),
+            if field == "on" {
+                "On that way the step gets no date and does not start; count from something that is always there."
+            } else {
+                "On that way the step gets no deadline; count from something that is always there."
+            },
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! Templates: missing, unused, not compiling.
+
+use std::collections::HashSet;
+
+use super::{check_name, nearest, step_place};
+use crate::finding::Findings;
+use crate::kinds::Channel;
+use crate::program::Program;
+
+pub(super) fn check(program: &Program, findings: &mut Findings) {
+    let sources = &program.document.templates;
+    let mut used = HashSet::new();
+    for step in &program.steps {
+        let place = step_place(&step.name);
+        for name in step.kind.templates() {
+            used.insert(name);
+            let Some(source) = sources.get(name) else {
+                findings.error(
+                    &place,
+                    format!("template \"{name}\" does not exist"),
+                    nearest::hint(
+                        name,
+                        sources.keys().map(String::as_str),
+                        "Add it to the document's templates.",
+                    ),
+                );
+                continue;
+            };
+            let subject = source.subject.as_deref().unwrap_or("");
+            if step.kind.channel() == Some(Channel::Email) && subject.trim().is_empty() {
+                findings.warning(
+                    &place,
+                    format!("template \"{name}\" has no subject line"),
+                    "Give it a subject; many receivers take an e-mail without one for spam.",
+                );
+            }
+        }
+        for text in step.kind.inline_texts() {
+            if text.trim().is_empty() {
+                findings.error(&place, "the text is empty", "Say what is to be written.");
+            }
+        }
+    }
+    for (name, source) in sources {
+        let place = format!("template \"{name}\"");
+        check_name(&place, "the template", name, findings);
+        if source.body.trim().is_empty() {
+            findings.error(
+                &place,
+                "the text is empty",
+                "Say in body what is to be sent.",
+            );
+        }
+        if !used.contains(name.as_str()) {
+            findings.warning(
+                &place,
+                "no step uses the template",
+                "Use it in a step, or remove it.",
+            );
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! wf.complete and wf.complete_step: settling what is open to a person.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
+use workflow_core::game::Settlement;
+
+use super::{OpenSteps, act, actor, call, given, must_be_theirs, open_steps};
+use crate::engine::as_engine;
+use crate::pg::acting::current_role;
+use crate::pg::jsonb::JsonbText;
+use crate::pg::raise::raise_as;
+use crate::pg::spi;
+use crate::pg::types::arg;
+
+/// Settles a task by its id.
+#[pg_extern(schema = "wf", name = "complete")]
+#[search_path(pg_catalog, pg_temp)]
+fn complete(
+    task_id: Option<i64>,
+    outcome: default!(Option<String>, "NULL"),
+    data: default!(Option<JsonbText>, "NULL"),
+) -> OpenSteps {
+    let task = given("task_id", task_id);
+    let data = data.map(|d| d.0);
+    let (actor, caller) = (actor(), current_role());
+    as_engine(|| {
+        let Some((case, _, _)) = open_task(task) else {
+            return settled_before(task, outcome.as_deref());
+        };
+        let found = std::cell::Cell::new(false);
+        act(&[case], &actor, &|batch, index, facts| {
+            // Looked up again: the task may have been settled while we waited for the case.
+            let tokens = &batch.cases[index].case.tokens;
+            let Some(token) = tokens.iter().position(|t| t.task_id == Some(task)) else {
+                found.set(false);
+                return Ok(());
+            };
+            found.set(true);
+            must_be_theirs(batch, index, token, caller);
+            let settlement = Settlement { outcome: outcome.as_deref(), data: data.as_deref() };
+            let env = batch.context.env();
+            batch.cases[index].case.settle(token, settlement, facts, &env, &mut batch.effects)
+        });
+        if found.get() { open_steps(case) } else { settled_before(task, outcome.as_deref()) }
+    })
+}
+
+fn open_task(task: i64) -> Option<(i64, i16, i16)> {
+    let rows = spi::query(
+        "SELECT t.case_id, t.step_no, t.visit FROM wf.tasks AS t WHERE t.task_id = $1",
+        &[arg(task)],
+    );
+    rows.first().map(|row| (row.must(1), row.must(2), row.must(3)))
+}
+
+/// A call repeated after it took effect (a lost answer, a double click) is no error; a different one is.
+fn settled_before(task: i64, outcome: Option<&str>) -> OpenSteps {
+    let rows = spi::query(
+        "SELECT h.case_id, h.event::text, h.outcome FROM wf.history AS h
+         WHERE h.task_id = $1 AND h.event IN ('step_done', 'step_skipped', 'step_cancelled')
+         ORDER BY h.history_id DESC LIMIT 1",
+        &[arg(task)],
+    );
+    let Some(row) = rows.first() else {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            format!("task {task} does not exist"),
+            None,
+            Some("wf.worklist lists the open tasks.".to_owned()),
+        );
+    };
+    let (case, event): (i64, String) = (row.must(1), row.must(2));
+    let done: Option<String> = row.get(3);
+    if event == "step_done" && (outcome.is_none() || outcome == done.as_deref()) {
+        return open_steps(case);
+    }
+    let how = match event.as_str() {
+        "step_done" => "is already settled",
+        "step_skipped" => "was skipped",
+        _ => "was withdrawn",
+    };
+    raise_as(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("task {task} of case {case} {how}"),
+        done.map(|outcome| format!("Outcome \"{outcome}\".")),
+        Some("wf.case_timeline shows what happened; wf.worklist lists the open tasks.".to_owned()),
+    )
+}
+
+/// Settles the open run of a step.
+#[pg_extern(schema = "wf", name = "complete_step")]
+#[search_path(pg_catalog, pg_temp)]
+fn complete_step(
+    case_id: Option<i64>,
+    step: Option<String>,
+    outcome: default!(Option<String>, "NULL"),
+    data: default!(Option<JsonbText>, "NULL"),
+) -> OpenSteps {
+    let (case, step) = (given("case_id", case_id), given("step", step));
+    let data = data.map(|d| d.0);
+    let caller = current_role();
+    call(case, &|batch, index, facts| {
+        let token = batch.cases[index].case.step_run(Some(&step))?;
+        must_be_theirs(batch, index, token, caller);
+        let settlement = Settlement { outcome: outcome.as_deref(), data: data.as_deref() };
+        let env = batch.context.env();
+        batch.cases[index].case.settle(token, settlement, facts, &env, &mut batch.effects)
+    })
+}

@@ -1,0 +1,213 @@
+//! What applications call: start, complete and the other verbs of a running case.
+//!
+//! Each call checks everything before it changes anything, takes effect in the caller's transaction, and returns the
+//! case's open steps. It locks the case first and waits for it. What follows by itself (the next automatic steps) runs
+//! in the same call; should that fail, the call still holds and the worker takes over, with its attempts and incidents.
+
+mod calls;
+mod complete;
+mod start;
+
+use std::panic::AssertUnwindSafe;
+
+use chrono::{DateTime, Utc};
+use pgrx::PgSqlErrorCode;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
+use pgrx::name;
+use workflow_core::Error;
+use workflow_core::game::Facts;
+
+use crate::engine::batch::{Batch, lock_free, lock_waiting};
+use crate::engine::{as_engine, context};
+use crate::pg::acting::{acts_for, current_role, role_name, session_role};
+use crate::pg::raise::{raise, raise_as};
+use crate::pg::spi;
+use crate::pg::subtransaction::attempt;
+use crate::pg::types::{arg, array, instant_to_pg};
+
+/// The rows that every call returns: the case's open steps after it.
+pub type OpenSteps = TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+>;
+
+/// A timestamptz for a result row.
+pub fn timestamp(at: DateTime<Utc>) -> TimestampWithTimeZone {
+    // Inside PostgreSQL's range by construction: it came from there.
+    TimestampWithTimeZone::try_from(instant_to_pg(at))
+        .unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
+}
+
+/// An argument that must not be NULL.
+pub fn given<T>(name: &str, value: Option<T>) -> T {
+    value.unwrap_or_else(|| {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            format!("argument {name} must not be null"),
+            None,
+            None,
+        )
+    })
+}
+
+/// Who acts, for history: the role that logged in, and the effective one if it is another.
+pub fn actor() -> String {
+    let (session, current) = (role_name(session_role()), role_name(current_role()));
+    if session == current { session } else { format!("{session} as {current}") }
+}
+
+/// The rows that a call returns.
+pub fn open_steps(case: i64) -> OpenSteps {
+    let rows = spi::query(
+        "SELECT c.state::text, coalesce(s.name, CASE WHEN t.step_no = 0 THEN 'start' END), t.visit,
+                coalesce(t.due_at, t.run_at), k.task_id
+         FROM wf.cases AS c
+         LEFT JOIN wf.case_steps AS t ON t.case_id = c.case_id
+         LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no
+         LEFT JOIN wf.tasks AS k ON k.case_id = t.case_id AND k.step_no = t.step_no AND k.visit = t.visit
+         WHERE c.case_id = $1 ORDER BY t.step_no, t.visit",
+        &[arg(case)],
+    );
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                case,
+                row.must(1),
+                row.get(2),
+                row.get::<i16>(3).map(i32::from),
+                row.get(4).map(timestamp),
+                row.get(5),
+            )
+        })
+        .collect();
+    TableIterator::new(rows)
+}
+
+/// The error of a call on a case that does not exist.
+pub fn unknown_case(case: i64) -> ! {
+    raise_as(
+        PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        format!("case {case} does not exist"),
+        None,
+        Some("wf.case_progress lists the cases.".to_owned()),
+    )
+}
+
+/// What a call does to the case at an index of the batch.
+pub type Act<'a> = dyn Fn(&mut Batch, usize, &Facts<'_>) -> Result<(), Error> + 'a;
+
+/// Acts on cases and lets them run on. Cases that do not exist are passed over. Returns the number there are.
+///
+/// The running on is tried in a subtransaction. If the database raises an error there, the acts are done without it.
+pub fn act(cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
+    let locked = lock_waiting(cases);
+    let whole = |run_on: bool| -> Result<(), Error> {
+        let mut batch = Batch::load(&locked, actor);
+        for indexes in batch.by_version().into_values() {
+            let Some(answers) = batch.ask_watch(&indexes) else { continue };
+            for (position, index) in indexes.into_iter().enumerate() {
+                op(&mut batch, index, &answers.facts(position))?;
+            }
+        }
+        if run_on {
+            batch.run();
+        }
+        batch.flush();
+        Ok(())
+    };
+    let result = match attempt(AssertUnwindSafe(|| whole(true))) {
+        Ok(result) => result,
+        Err(failure) if failure.is_interrupt() => failure.raise(),
+        Err(_) => whole(false),
+    };
+    if let Err(error) = result {
+        raise(error);
+    }
+    locked.len()
+}
+
+/// Acts on one case, as a user's call does; raises if there is no such case.
+pub fn call(case: i64, op: &Act<'_>) -> OpenSteps {
+    let actor = actor();
+    as_engine(|| {
+        if act(&[case], &actor, op) == 0 {
+            unknown_case(case);
+        }
+        open_steps(case)
+    })
+}
+
+/// Refuses a caller who may not work on a step: its participant is mapped to a role that the caller is no member of.
+/// The workflow's owner may.
+pub fn must_be_theirs(batch: &Batch, index: usize, token: usize, caller: pgrx::pg_sys::Oid) {
+    let loaded = &batch.cases[index];
+    let step = loaded.case.program.step(loaded.case.tokens[token].step);
+    let Some(participant) = step.and_then(|s| s.participant.as_deref()) else { return };
+    let rows = spi::query(
+        "SELECT p.role::oid FROM wf.participants AS p WHERE p.participant = $1 AND p.role IS NOT NULL",
+        &[arg(participant)],
+    );
+    let Some(role) = rows.first().map(|row| row.must(1)) else { return };
+    if !acts_for(caller, role) && !acts_for(caller, loaded.version.owner) {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!(
+                "step \"{}\" of case {} is not yours to settle",
+                loaded.case.program.step_name(loaded.case.tokens[token].step),
+                loaded.case.id
+            ),
+            Some(format!(
+                "It belongs to participant \"{participant}\", that is to members of role {}; you are {}.",
+                role_name(role),
+                role_name(caller)
+            )),
+            Some(format!("Ask for membership: GRANT {} TO ….", role_name(role))),
+        );
+    }
+}
+
+/// Releases the cases whose hold has run out; for the worker's tick. Gives back how many.
+pub fn release_expired_holds() -> usize {
+    let rows = spi::query(
+        "SELECT DISTINCT h.case_id FROM wf.holds AS h
+         WHERE h.released_at IS NULL AND h.until <= wf.now() LIMIT 1000",
+        &[],
+    );
+    let cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
+    if cases.is_empty() {
+        return 0;
+    }
+    let locked = lock_free(&cases);
+    spi::query(
+        "UPDATE wf.holds AS h SET released_at = wf.now(), released_by = 'engine'
+         WHERE h.case_id = ANY ($1) AND h.released_at IS NULL AND h.until <= wf.now()",
+        &[array(locked.iter().copied())],
+    );
+    let still = spi::query(
+        "SELECT DISTINCT h.case_id FROM wf.holds AS h WHERE h.case_id = ANY ($1) AND h.released_at IS NULL",
+        &[array(locked.iter().copied())],
+    );
+    let still: Vec<i64> = still.iter().map(|row| row.must(1)).collect();
+    let free: Vec<i64> = locked.iter().copied().filter(|id| !still.contains(id)).collect();
+    let mut batch = Batch::load(&free, "engine");
+    for index in 0..batch.cases.len() {
+        // A case that is not on hold (any more) needs no release.
+        let _ = batch.cases[index].case.release(&mut batch.effects);
+    }
+    batch.flush();
+    locked.len()
+}
+
+/// The engine's time, for calls that note it.
+pub fn now() -> DateTime<Utc> {
+    context::now()
+}

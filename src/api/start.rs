@@ -1,0 +1,166 @@
+//! wf.start and wf.start_many.
+
+use std::rc::Rc;
+
+use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
+use workflow_core::game::parse_data;
+
+use super::{OpenSteps, actor, given, open_steps};
+use crate::engine::batch::{Batch, new_case, new_case_ids};
+use crate::engine::inbox::{account, start_read};
+use crate::engine::reads::{Purpose, Question};
+use crate::engine::versions::{Version, version, workflow};
+use crate::engine::as_engine;
+use crate::pg::jsonb::JsonbText;
+use crate::pg::raise::{OrRaise, raise_as};
+use crate::pg::spi;
+use crate::pg::types::{arg, array};
+use crate::settings;
+
+/// Starts a case of a workflow for one row of its subject, now, whatever the start rule says.
+#[pg_extern(schema = "wf", name = "start")]
+#[search_path(pg_catalog, pg_temp)]
+fn start(
+    workflow: Option<&str>,
+    key: Option<String>,
+    vars: default!(Option<JsonbText>, "NULL"),
+) -> OpenSteps {
+    let (workflow, key) = (given("workflow", workflow), given("key", key));
+    let vars = vars.map(|v| v.0);
+    let actor = actor();
+    as_engine(|| {
+        let version = startable(workflow);
+        let keys = version.subject.canonical_keys(&[key]);
+        if let Some((key, case)) = open_cases(&version, &keys).into_iter().next() {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+                format!(
+                    "{} {key} already has an open case of workflow \"{workflow}\": case {case}",
+                    version.subject.name
+                ),
+                None,
+                Some(format!("Go on with case {case}, or end it first: SELECT wf.cancel({case}).")),
+            );
+        }
+        let ids = create(&version, keys, vars.as_deref(), &actor);
+        open_steps(ids[0])
+    })
+}
+
+/// Starts a case for each key that has no open case of the workflow yet; gives back how many.
+#[pg_extern(schema = "wf", name = "start_many")]
+#[search_path(pg_catalog, pg_temp)]
+fn start_many(
+    workflow: Option<&str>,
+    keys: Option<Vec<Option<String>>>,
+    vars: default!(Option<JsonbText>, "NULL"),
+) -> i64 {
+    let (workflow, keys) = (given("workflow", workflow), given("keys", keys));
+    let keys: Vec<String> = keys.into_iter().map(|key| given("keys", key)).collect();
+    let vars = vars.map(|v| v.0);
+    let actor = actor();
+    as_engine(|| {
+        let version = startable(workflow);
+        let mut seen = std::collections::HashSet::new();
+        let size = usize::try_from(settings::batch_size()).unwrap_or(1000).max(1);
+        let mut started = 0;
+        for chunk in keys.chunks(size) {
+            // A connection a chunk, so that its memory goes with it.
+            started += spi::connected(|| {
+                let mut chunk = version.subject.canonical_keys(chunk);
+                chunk.retain(|key| seen.insert(key.clone()));
+                let open = open_cases(&version, &chunk);
+                chunk.retain(|key| !open.iter().any(|(known, _)| known == key));
+                create(&version, chunk, vars.as_deref(), &actor).len()
+            });
+        }
+        i64::try_from(started).unwrap_or(i64::MAX)
+    })
+}
+
+/// The published version of a workflow that is on.
+fn startable(name: &str) -> Rc<Version> {
+    let row = workflow(name);
+    let Some(published) = row.published else {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("workflow \"{name}\" has no published version"),
+            None,
+            Some(format!("Publish it: SELECT wf.publish('{name}').")),
+        );
+    };
+    if !row.enabled {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("workflow \"{name}\" is off"),
+            None,
+            Some(format!("Turn it on: SELECT wf.enable('{name}').")),
+        );
+    }
+    version(published)
+}
+
+fn open_cases(version: &Version, keys: &[String]) -> Vec<(String, i64)> {
+    let rows = spi::query(
+        "SELECT s.key, s.case_id FROM wf.case_subjects AS s
+         WHERE s.subject_id = $1 AND s.key = ANY ($2) AND s.workflow_id = $3 AND s.slot = 0",
+        &[arg(version.subject.id), array(keys.iter()), arg(version.workflow_id)],
+    );
+    rows.iter().map(|row| (row.must(1), row.must(2))).collect()
+}
+
+/// Creates and begins cases for keys that have none. Refuses keys without a row, and rows that are not eligible.
+fn create(version: &Rc<Version>, keys: Vec<String>, vars: Option<&str>, actor: &str) -> Vec<i64> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    if let Some(vars) = vars {
+        parse_data(vars).or_raise();
+    }
+    let plan = version.reads.get(Purpose::Start, &version.subject, version.owner, || {
+        start_read(version)
+    });
+    let questions: Vec<Question<'_>> =
+        keys.iter().map(|key| Question { key, vars, answers: None }).collect();
+    let answers = plan.ask(&questions);
+    drop(questions);
+    refuse(version, &keys, "do not exist", &|i| !answers.facts(i).found);
+    if version.subject.eligible.is_some() {
+        refuse(version, &keys, "are not eligible for a case", &|i| {
+            !answers.facts(i).conditions.last().is_some_and(|holds| *holds)
+        });
+    }
+    let mut batch = Batch::new(actor);
+    let ids = new_case_ids(keys.len());
+    for (index, (id, key)) in ids.iter().zip(keys).enumerate() {
+        let facts = answers.facts(index);
+        let mut loaded = new_case(*id, version, key, vars.map(str::to_owned));
+        loaded.account = account(version, &facts);
+        let env = batch.context.env();
+        loaded.case.begin_by_call(&facts, &env, &mut batch.effects);
+        batch.cases.push(loaded);
+    }
+    batch.flush();
+    ids
+}
+
+fn refuse(version: &Version, keys: &[String], what: &str, wrong: &dyn Fn(usize) -> bool) {
+    let wrong: Vec<&str> =
+        (0..keys.len()).filter(|i| wrong(*i)).map(|i| keys[i].as_str()).collect();
+    let Some(first) = wrong.first() else { return };
+    let name = &version.subject.name;
+    let message = if wrong.len() == 1 {
+        let what = what.replace("do not exist", "does not exist").replace("are not", "is not");
+        format!("{name} {first} {what}")
+    } else {
+        format!("{} rows of subject \"{name}\" {what}", wrong.len())
+    };
+    let shown: Vec<&str> = wrong.iter().copied().take(10).collect();
+    raise_as(
+        PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        message,
+        Some(format!("Keys: {}{}.", shown.join(", "), if wrong.len() > 10 { ", …" } else { "" })),
+        Some("Cases are about rows of the subject's details that its eligible condition takes.".to_owned()),
+    )
+}

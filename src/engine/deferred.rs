@@ -1,0 +1,215 @@
+//! Messages that waited for their contact window: rendered when it opens, from the row as it is then.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use workflow_core::game::CaseState;
+use workflow_core::kinds::DoneWhen;
+use workflow_core::program::StepNo;
+
+use super::as_engine;
+use super::batch::{Batch, lock_free};
+use super::context;
+use super::failures::{blame_message, halving};
+use super::reads::Purpose;
+use super::work::Run;
+use crate::pg::spi;
+use crate::pg::types::{arg, array, array_of};
+use crate::settings;
+
+/// Works on one batch of messages whose window has opened. True if there were any.
+pub fn work(run: &mut Run<'_>) -> bool {
+    let mut claimed: Vec<i64> = Vec::new();
+    let result = run(&mut || {
+        as_engine(|| {
+            claimed = claim(context::now(), settings::batch_size());
+            process_locked(&claimed);
+        });
+    });
+    match result {
+        Ok(()) => !claimed.is_empty(),
+        Err(failure) if failure.is_interrupt() || claimed.is_empty() => false,
+        Err(_) => halving(
+            run,
+            &claimed,
+            &|ids| as_engine(|| process_locked(&lock_free(ids))),
+            &|id, failure| blame_message(*id, failure),
+        ),
+    }
+}
+
+/// Messages whose window has closed before anybody leased them wait for the next one. True if there were any.
+pub fn close_windows(run: &mut Run<'_>) -> bool {
+    let mut closed = 0;
+    let result = run(&mut || {
+        as_engine(|| {
+            closed = spi::query(
+                "WITH closed AS (
+                     SELECT o.message_id FROM wf.outbox AS o
+                     WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after <= wf.now()
+                     LIMIT $1 FOR UPDATE SKIP LOCKED)
+                 UPDATE wf.outbox AS o SET state = 'deferred', not_before = o.not_after
+                 FROM closed AS c WHERE c.message_id = o.message_id",
+                &[arg(settings::batch_size())],
+            )
+            .processed();
+        });
+    });
+    result.is_ok() && closed > 0
+}
+
+fn claim(now: DateTime<Utc>, limit: i64) -> Vec<i64> {
+    let mut ids: Vec<i64> = spi::query(
+        "SELECT c.case_id
+         FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
+         WHERE o.state = 'deferred' AND o.not_before <= $1 AND c.state = 'running'
+         ORDER BY o.not_before LIMIT $2 FOR UPDATE OF c SKIP LOCKED",
+        &[arg(now), arg(limit)],
+    )
+    .iter()
+    .map(|row| row.must(1))
+    .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// A deferred message: its case's index in the batch, its step run, and whether it was rendered once before.
+struct Waiting {
+    message: i64,
+    case: usize,
+    visit: i16,
+    attempts: i16,
+}
+
+fn process_locked(ids: &[i64]) {
+    if ids.is_empty() {
+        return;
+    }
+    let mut batch = Batch::load(ids, "engine");
+    let mut later = Vec::new();
+    let mut ready = Vec::new();
+    for ((_, step), waiting) in waiting(&batch, ids) {
+        open(&mut batch, step, &waiting, &mut later, &mut ready);
+    }
+    write(&later, &ready);
+    batch.run();
+    batch.flush();
+}
+
+fn waiting(batch: &Batch, ids: &[i64]) -> BTreeMap<(i32, StepNo), Vec<Waiting>> {
+    let rows = spi::query(
+        "SELECT o.message_id, o.case_id, o.step_no, o.visit, o.attempts FROM wf.outbox AS o
+         WHERE o.case_id = ANY ($1) AND o.state = 'deferred' AND o.not_before <= $2
+         ORDER BY o.message_id FOR UPDATE",
+        &[array(ids.iter().copied()), arg(batch.context.now)],
+    );
+    let mut groups: BTreeMap<_, Vec<Waiting>> = BTreeMap::new();
+    for row in rows.iter() {
+        let id: i64 = row.must(2);
+        let Some(case) = batch.cases.iter().position(|c| c.case.id == id) else { continue };
+        groups.entry((batch.cases[case].case.version_id, row.must(3))).or_default().push(Waiting {
+            message: row.must(1),
+            case,
+            visit: row.must(4),
+            attempts: row.must(5),
+        });
+    }
+    groups
+}
+
+type Later = (i64, DateTime<Utc>, Option<DateTime<Utc>>);
+type Ready = (i64, Option<String>, DateTime<Utc>, Option<DateTime<Utc>>);
+
+fn open(
+    batch: &mut Batch,
+    step: StepNo,
+    waiting: &[Waiting],
+    later: &mut Vec<Later>,
+    ready: &mut Vec<Ready>,
+) {
+    let cases: Vec<usize> = waiting.iter().map(|w| w.case).collect();
+    let version = batch.cases[cases[0]].version.clone();
+    let program = version.program.clone();
+    let Some(compiled) = program.step(step) else { return };
+    let plan = version.reads.get(Purpose::Step(step), &version.subject, version.owner, || {
+        program.step_read(compiled)
+    });
+    let answers = batch.ask(&plan, &cases);
+    let env = batch.context.env();
+    for (position, waiting) in waiting.iter().enumerate() {
+        let facts = answers.facts(position);
+        let case = &mut batch.cases[waiting.case].case;
+        if case.state != CaseState::Running {
+            continue;
+        }
+        if case.stop_before_sending(&facts, &mut batch.effects) {
+            continue;
+        }
+        let rendered = case.window(env.now, &facts, &env).and_then(|(opens, closes)| {
+            if opens > env.now {
+                later.push((waiting.message, opens, closes));
+                return Ok(false);
+            }
+            // What a sender has had in hand goes out again as it was, under the same idempotency key.
+            let payload = if waiting.attempts == 0 {
+                Some(case.render(compiled, &facts, &env)?.payload)
+            } else {
+                None
+            };
+            ready.push((waiting.message, payload, opens, closes));
+            Ok(true)
+        });
+        match rendered {
+            Ok(false) => {}
+            Ok(true) => case.message_came_to(
+                step,
+                waiting.visit,
+                DoneWhen::Queued,
+                &facts,
+                &env,
+                &mut batch.effects,
+            ),
+            Err(error) => case.message_failed_to_render(
+                step,
+                waiting.visit,
+                &error,
+                &env,
+                &mut batch.effects,
+            ),
+        }
+    }
+}
+
+fn write(later: &[Later], ready: &[Ready]) {
+    if !later.is_empty() {
+        spi::query(
+            "UPDATE wf.outbox AS o SET not_before = n.not_before, not_after = n.not_after
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::timestamptz[]), unnest($3::timestamptz[]))
+                  AS n(message_id, not_before, not_after)
+             WHERE o.message_id = n.message_id",
+            &[
+                array(later.iter().map(|l| l.0)),
+                array(later.iter().map(|l| l.1)),
+                array_of(later.iter().map(|l| l.2)),
+            ],
+        );
+    }
+    if !ready.is_empty() {
+        spi::query(
+            "UPDATE wf.outbox AS o
+             SET state = 'queued', payload = coalesce(n.payload::json, o.payload), not_before = n.not_before,
+                 not_after = n.not_after
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::text[]), unnest($3::timestamptz[]),
+                             unnest($4::timestamptz[]))
+                  AS n(message_id, payload, not_before, not_after)
+             WHERE o.message_id = n.message_id",
+            &[
+                array(ready.iter().map(|r| r.0)),
+                array_of(ready.iter().map(|r| r.1.as_deref())),
+                array(ready.iter().map(|r| r.2)),
+                array_of(ready.iter().map(|r| r.3)),
+            ],
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! Due step runs: claimed in the order of their times, from a remembered frontier.
+
+use chrono::{DateTime, Utc};
+
+use super::as_engine;
+use super::batch::{Batch, lock_free};
+use super::context;
+use super::failures::{blame_case, halving};
+use super::work::{Run, WorkerState};
+use crate::pg::spi;
+use crate::pg::types::arg;
+use crate::settings;
+
+/// Works on one batch of due step runs. True if there were any.
+pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
+    let mut claimed: Vec<i64> = Vec::new();
+    let mut reached = None;
+    let from = state.frontier;
+    let limit = settings::batch_size();
+    let result = run(&mut || {
+        as_engine(|| {
+            let now = context::now();
+            let due = claim(from, now, limit);
+            // With a full batch there may be more at its last time; with less, everything up to now is taken.
+            let full = due.len() as i64 == limit;
+            reached = due.last().map(|(_, at)| *at).filter(|_| full).or(Some(now));
+            claimed = due.into_iter().map(|(case, _)| case).collect();
+            claimed.dedup();
+            process_locked(&claimed);
+        });
+    });
+    match result {
+        Ok(()) => {
+            if let Some(reached) = reached {
+                state.frontier = reached;
+            }
+            !claimed.is_empty()
+        }
+        Err(failure) if failure.is_interrupt() || claimed.is_empty() => false,
+        Err(_) => halving(
+            run,
+            &claimed,
+            &|ids| as_engine(|| process_locked(&lock_free(ids))),
+            &|id, failure| blame_case(*id, failure),
+        ),
+    }
+}
+
+/// Cases with a due token, locked, with the time of the token: those that nobody else is at. Assigns no transaction id
+/// when nothing is due. A case may come twice, for two tokens.
+fn claim(from: DateTime<Utc>, now: DateTime<Utc>, limit: i64) -> Vec<(i64, DateTime<Utc>)> {
+    spi::query(
+        "SELECT c.case_id, t.run_at
+         FROM wf.case_steps AS t JOIN wf.cases AS c ON c.case_id = t.case_id
+         WHERE t.state = 'scheduled' AND t.run_at >= $1 AND t.run_at <= $2
+         ORDER BY t.run_at LIMIT $3 FOR UPDATE OF c SKIP LOCKED",
+        &[arg(from), arg(now), arg(limit)],
+    )
+    .iter()
+    .map(|row| (row.must(1), row.must(2)))
+    .collect()
+}
+
+fn process_locked(ids: &[i64]) {
+    if ids.is_empty() {
+        return;
+    }
+    let mut batch = Batch::load(ids, "engine");
+    batch.run();
+    batch.flush();
+}

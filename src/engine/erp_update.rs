@@ -1,0 +1,55 @@
+//! Writing columns of the subject's own row, for `update` steps: as the workflow's owner, and never waiting for a row
+//! that the ERP has locked.
+
+use std::collections::HashSet;
+
+use workflow_core::program::StepNo;
+
+use super::reads::Question;
+use super::versions::Version;
+use crate::pg::acting::as_role;
+use crate::pg::raise::internal;
+use crate::pg::spi::Plan;
+use crate::pg::types::{ToArg, array, array_of};
+use crate::subjects::subject::Subject;
+
+/// The statement of an update step over a group of keys. `wf_lock` takes the rows that are free; the update then
+/// finds only those.
+pub fn update_sql(subject: &Subject, writes: &[(&str, &str)]) -> String {
+    let set: Vec<String> = writes
+        .iter()
+        .map(|(column, value)| format!("{} = (\n{value}\n)", pgrx::spi::quote_identifier(*column)))
+        .collect();
+    let relation = subject.table_sql();
+    format!(
+        "WITH wf_asked AS (
+             SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]),
+                                      pg_catalog.unnest($2::pg_catalog.jsonb[]),
+                                      pg_catalog.unnest($3::pg_catalog.jsonb[]))
+                           WITH ORDINALITY AS k(wf_key, vars, answers, wf_ord)),
+         wf_lock AS MATERIALIZED (
+             SELECT k.* FROM {relation} AS t JOIN wf_asked AS k ON {join} FOR UPDATE OF t SKIP LOCKED)
+         UPDATE {relation} AS t SET {set} FROM wf_lock AS k WHERE {join}
+         RETURNING k.wf_ord::pg_catalog.int4",
+        join = subject.table_join_condition("t", "k.wf_key"),
+        set = set.join(", "),
+    )
+}
+
+/// Writes the rows of a group. Gives back the positions of those that could be written; the others are locked.
+pub fn write(version: &Version, step: StepNo, questions: &[&Question<'_>]) -> HashSet<usize> {
+    let Some(step) = version.program.step(step) else {
+        internal("an update step that its version does not have");
+    };
+    let sql = update_sql(&version.subject, &step.kind.writes());
+    let args = [
+        array(questions.iter().map(|q| q.key)),
+        array_of(questions.iter().map(|q| q.vars)),
+        array_of(questions.iter().map(|q| q.answers.as_deref())),
+    ];
+    let rows = as_role(version.owner, || {
+        let plan = Plan::prepare(&sql, &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID]);
+        plan.execute(&args)
+    });
+    rows.iter().filter_map(|row| usize::try_from(row.must::<i32>(1) - 1).ok()).collect()
+}

@@ -1,0 +1,341 @@
+//! Changed ERP rows: what the inbox says has changed is read as it is now, and what follows is derived from that.
+//! An event that was missed or comes twice does no harm.
+//!
+//! One process at a time reads the inbox of a database, so that two of them cannot start a case for the same row.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use workflow_core::document::Again;
+use workflow_core::game::STOPPED;
+use workflow_core::program::Read;
+
+use super::as_engine;
+use super::batch::{Batch, lock_free, new_case, new_case_ids};
+use super::failures::halving;
+use super::reads::{Purpose, Question};
+use super::versions::{Version, version};
+use super::work::{Run, WorkerState};
+use crate::pg::spi;
+use crate::pg::subtransaction::Failure;
+use crate::pg::types::{arg, array, array_of};
+use crate::settings;
+use crate::subjects::{self, subject};
+
+/// A row of wf.inbox.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub xid: i64,
+    pub id: i64,
+    pub subject: i32,
+    pub key: Option<String>,
+    pub op: String,
+    pub watch: Option<i32>,
+    pub watched: Option<String>,
+}
+
+/// Works on one batch of the inbox. True if there was any.
+pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut next = None;
+    let from = state.inbox_frontier;
+    let limit = settings::batch_size();
+    let result = run(&mut || {
+        as_engine(|| {
+            let (taken, xmin) = take(from, limit);
+            entries = taken;
+            let left = process(&entries, true);
+            next = xmin.map(|xmin| {
+                let full = entries.len() as i64 == limit;
+                let last = entries.last().filter(|_| full).map_or(xmin, |e| e.xid);
+                left.iter().copied().min().map_or(xmin.min(last), |l| xmin.min(last).min(l))
+            });
+        });
+    });
+    match result {
+        Ok(()) => {
+            if let Some(next) = next {
+                state.inbox_frontier = state.inbox_frontier.max(next);
+            }
+            !entries.is_empty()
+        }
+        Err(failure) if failure.is_interrupt() || entries.is_empty() => false,
+        Err(_) => halving(
+            run,
+            &entries,
+            &|part| as_engine(|| drop(process(part, true))),
+            &blame_entry,
+        ),
+    }
+}
+
+/// The next rows, and the oldest transaction that was still running when they were read: everything before it has
+/// been seen. None and no rows while another process is reading.
+fn take(from: i64, limit: i64) -> (Vec<Entry>, Option<i64>) {
+    let waiting = "SELECT 1 FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL LIMIT 1";
+    let from = from.to_string();
+    let xmin = "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8";
+    let first_look: Option<i64> = spi::query(xmin, &[]).first().map(|row| row.must(1));
+    if spi::query(waiting, &[arg(from.as_str())]).is_empty() {
+        return (Vec::new(), first_look);
+    }
+    let turn = "SELECT pg_catalog.pg_try_advisory_xact_lock('wf.inbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)";
+    if !spi::query(turn, &[]).first().is_some_and(|row| row.must::<bool>(1)) {
+        return (Vec::new(), None);
+    }
+    // Taken before the rows are read: a transaction that was running then may still commit behind them.
+    let xmin: Option<i64> = spi::query(xmin, &[]).first().map(|row| row.must(1));
+    let rows = spi::query(
+        "SELECT i.xid::text::int8, i.inbox_id, i.subject_id, i.key, i.op::text, i.watch_id, i.watched
+         FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL
+         ORDER BY i.xid, i.inbox_id LIMIT $2",
+        &[arg(from.as_str()), arg(limit)],
+    );
+    let entries = rows
+        .iter()
+        .map(|row| Entry {
+            xid: row.must(1),
+            id: row.must(2),
+            subject: row.must(3),
+            key: row.get(4),
+            op: row.must(5),
+            watch: row.get(6),
+            watched: row.get(7),
+        })
+        .collect();
+    (entries, xmin)
+}
+
+/// Derives what follows from some rows and removes them. Gives back the transactions of those left for later because
+/// somebody is at the case.
+fn process(entries: &[Entry], enrol: bool) -> Vec<i64> {
+    if entries.is_empty() {
+        return Vec::new();
+    }
+    let mut keys: BTreeMap<i32, HashSet<String>> = BTreeMap::new();
+    let mut unresolved: BTreeMap<i32, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        match (&entry.key, entry.op.as_str()) {
+            (Some(key), _) => {
+                keys.entry(entry.subject).or_default().insert(key.clone());
+            }
+            (None, "e") => subject::quarantine(
+                entry.subject,
+                "a trigger did not find the key columns of the table; they were renamed or dropped",
+            ),
+            (None, "w") => unresolved.entry(entry.subject).or_default().push(entry),
+            (None, _) => note_all_open(entry.subject),
+        }
+    }
+    for (subject, entries) in unresolved {
+        let resolved = subjects::inbox::resolve_watched(
+            &entries
+                .iter()
+                .filter_map(|e| Some((e.watch?, e.watched.clone()?)))
+                .collect::<Vec<_>>(),
+        );
+        keys.entry(subject).or_default().extend(resolved);
+    }
+    let mut busy: HashSet<(i32, String)> = HashSet::new();
+    for (subject, keys) in &keys {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        for key in changed(*subject, &keys, enrol) {
+            busy.insert((*subject, key));
+        }
+    }
+    let (left, done): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|e| {
+        e.key.as_ref().is_some_and(|key| busy.contains(&(e.subject, key.clone())))
+    });
+    remove(&done);
+    left.iter().map(|e| e.xid).collect()
+}
+
+fn remove(entries: &[&Entry]) {
+    if entries.is_empty() {
+        return;
+    }
+    spi::query(
+        "DELETE FROM wf.inbox AS i
+         USING ROWS FROM (unnest($1::bigint[]), unnest($2::bigint[])) AS n(xid, inbox_id)
+         WHERE i.xid = n.xid::text::xid8 AND i.inbox_id = n.inbox_id",
+        &[array(entries.iter().map(|e| e.xid)), array(entries.iter().map(|e| e.id))],
+    );
+    // What had failed for these keys before is settled with them.
+    spi::query(
+        "DELETE FROM wf.inbox AS i
+         USING ROWS FROM (unnest($1::int[]), unnest($2::text[])) AS n(subject_id, key)
+         WHERE i.subject_id = n.subject_id AND i.key = n.key AND i.failed_at IS NOT NULL",
+        &[
+            array(entries.iter().map(|e| e.subject)),
+            array_of(entries.iter().map(|e| e.key.as_deref())),
+        ],
+    );
+}
+
+/// The whole table is gone, or something changed that names no key: look at every open case of the subject.
+fn note_all_open(subject: i32) {
+    spi::query(
+        "INSERT INTO wf.inbox (subject_id, key, op)
+         SELECT DISTINCT s.subject_id, s.key, 'r'::\"char\" FROM wf.case_subjects AS s
+         WHERE s.subject_id = $1 AND s.slot = 0",
+        &[arg(subject)],
+    );
+    crate::worker::wake::on_commit();
+}
+
+/// What follows from changed rows of one subject. Gives back the keys whose cases somebody is at.
+fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
+    if subject::find(subject_id).is_none_or(|s| s.broken.is_some()) {
+        return Vec::new();
+    }
+    let open = spi::query(
+        "SELECT s.case_id, s.key FROM wf.case_subjects AS s
+         WHERE s.subject_id = $1 AND s.key = ANY ($2) AND s.slot = 0",
+        &[arg(subject_id), array(keys.iter().copied())],
+    );
+    let open: HashMap<i64, String> = open.iter().map(|row| (row.must(1), row.must(2))).collect();
+    let ids: Vec<i64> = open.keys().copied().collect();
+    let locked = if ids.is_empty() { ids } else { lock_free(&ids) };
+    let mut busy = Vec::new();
+    for (case, key) in &open {
+        if !locked.contains(case) {
+            busy.push(key.clone());
+        }
+    }
+    let mut batch = Batch::load(&locked, "engine");
+    for cases in batch.by_version().into_values() {
+        let Some(answers) = batch.ask_watch(&cases) else { continue };
+        let env = batch.context.env();
+        for (position, case) in cases.into_iter().enumerate() {
+            let case = &mut batch.cases[case].case;
+            case.subject_changed(&answers.facts(position), &env, &mut batch.effects);
+        }
+    }
+    batch.flush();
+    if enrol {
+        let free: Vec<&str> =
+            keys.iter().copied().filter(|k| !busy.iter().any(|b| b == k)).collect();
+        enrol_by_rules(subject_id, &free);
+    }
+    busy
+}
+
+/// Starts cases where the start rule of an enabled workflow of this subject holds.
+fn enrol_by_rules(subject_id: i32, keys: &[&str]) {
+    let rows = spi::query(
+        "SELECT v.version_id FROM wf.workflows AS w JOIN wf.versions AS v ON v.workflow_id = w.workflow_id
+         WHERE w.enabled AND v.state = 'published' AND v.subject_id = $1 ORDER BY w.workflow_id",
+        &[arg(subject_id)],
+    );
+    let versions: Vec<i32> = rows.iter().map(|row| row.must(1)).collect();
+    for id in versions {
+        enrol(&version(id), keys, "engine");
+    }
+}
+
+/// Starts cases of one version for those of the keys that its start rule takes. Gives back how many.
+pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
+    let program = version.program.clone();
+    let Some(rule) = program.document.start.as_ref() else { return 0 };
+    let candidates = without_case(version, keys, rule.again);
+    if candidates.is_empty() {
+        return 0;
+    }
+    let plan = version.reads.get(Purpose::Start, &version.subject, version.owner, || {
+        start_read(version)
+    });
+    let questions: Vec<Question<'_>> = candidates
+        .iter()
+        .map(|key| Question { key, vars: None, answers: None })
+        .collect();
+    let answers = plan.ask(&questions);
+    drop(questions);
+    let wanted: Vec<usize> = (0..candidates.len())
+        .filter(|i| {
+            let facts = answers.facts(*i);
+            facts.found && facts.conditions.iter().all(|holds| *holds)
+        })
+        .collect();
+    let mut batch = Batch::new(actor);
+    let mut count = 0;
+    for (id, index) in new_case_ids(wanted.len()).into_iter().zip(wanted) {
+        let mut loaded = new_case(id, version, candidates[index].clone(), None);
+        let facts = answers.facts(index);
+        loaded.account = account(version, &facts);
+        let env = batch.context.env();
+        match loaded.case.begin_by_rule(&facts, &env, &mut batch.effects) {
+            Ok(true) => {
+                count += 1;
+                batch.cases.push(loaded);
+            }
+            Ok(false) => {}
+            // Raised, so that it is counted against this row alone and shown as an incident.
+            Err(error) => crate::pg::raise::raise(error),
+        }
+    }
+    batch.flush();
+    count
+}
+
+/// What enrolling reads: the start condition, and the subject's own idea of which rows may have a case.
+pub fn start_read(version: &Version) -> Read {
+    let mut read = version.program.start_read();
+    read.conditions.extend(version.subject.eligible.clone());
+    read
+}
+
+/// The account that a case belongs to.
+pub fn account(version: &Version, facts: &workflow_core::game::Facts<'_>) -> Option<String> {
+    let column = version.program.roles.account.as_deref()?;
+    facts.row.get(column).map(|(account, _)| account.to_owned())
+}
+
+fn without_case(version: &Version, keys: &[&str], again: Again) -> Vec<String> {
+    let rows = spi::query(
+        "SELECT k.key FROM unnest($1::text[]) AS k(key)
+         WHERE NOT EXISTS (
+             SELECT FROM wf.case_subjects AS s LEFT JOIN wf.cases AS c ON c.case_id = s.case_id AND s.slot <> 0
+             WHERE s.subject_id = $2 AND s.key = k.key AND s.workflow_id = $3
+               AND (s.slot = 0 OR $4 OR c.outcome IS DISTINCT FROM $5))",
+        &[
+            array(keys.iter().copied()),
+            arg(version.subject.id),
+            arg(version.workflow_id),
+            arg(again == Again::Never),
+            arg(STOPPED),
+        ],
+    );
+    rows.iter().map(|row| row.must(1)).collect()
+}
+
+/// An inbox row that cannot be worked on. If only a start rule is to blame, the open cases still get what they need;
+/// otherwise the row stays unread, so that nothing leaves for a subject whose state cannot be told.
+fn blame_entry(entry: &Entry, failure: &Failure) {
+    let without_enrolling = crate::pg::subtransaction::attempt(|| {
+        as_engine(|| drop(process(std::slice::from_ref(entry), false)));
+    });
+    as_engine(|| {
+        if without_enrolling.is_err() {
+            spi::query(
+                "UPDATE wf.inbox AS i SET failed_at = wf.now()
+                 WHERE i.xid = $1::text::xid8 AND i.inbox_id = $2",
+                &[arg(entry.xid.to_string()), arg(entry.id)],
+            );
+        }
+        let place = entry.key.as_ref().map_or(String::new(), |key| format!(", key {key}"));
+        let name = subject::find(entry.subject).map_or(String::new(), |s| s.name.clone());
+        spi::query(
+            "INSERT INTO wf.failures (at, subject_id, sqlstate, message, detail, hint)
+             VALUES (wf.now(), $1, $2, $3, $4, $5)",
+            &[
+                arg(entry.subject),
+                arg(failure.sqlstate.as_str()),
+                arg(format!("subject \"{name}\"{place}: {}", failure.message)),
+                crate::pg::types::optional(failure.detail.as_deref()),
+                arg(failure.hint.clone().unwrap_or_else(|| {
+                    "Mend the workflow's conditions or the row, then call wf.reconcile.".to_owned()
+                })),
+            ],
+        );
+    });
+}

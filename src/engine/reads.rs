@@ -1,0 +1,181 @@
+//! What the database says about the rows of a batch's subjects: conditions and columns, one query for a whole group
+//! of cases, run as the workflow's owner.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pgrx::pg_sys::Oid;
+use workflow_core::game::Facts;
+use workflow_core::program::Read;
+use workflow_core::row::{Columns, Row};
+use workflow_core::{Error, ErrorCode};
+
+use crate::pg::acting::as_role;
+use crate::pg::raise::raise;
+use crate::pg::spi::Plan;
+use crate::pg::types::{ToArg, array, array_of};
+use crate::subjects::subject::{Subject, column_expression};
+
+/// One case's part of a read: its subject's key and what conditions may look at besides the row.
+pub struct Question<'a> {
+    pub key: &'a str,
+    /// JSON text.
+    pub vars: Option<&'a str>,
+    /// JSON text.
+    pub answers: Option<String>,
+}
+
+/// The answers for a group, in the order of its questions.
+pub struct Answers {
+    columns: Rc<Columns>,
+    conditions: usize,
+    found: Vec<bool>,
+    holds: Vec<bool>,
+    values: Vec<Option<String>>,
+}
+
+impl Answers {
+    /// The answers for the question at `index`.
+    pub fn facts(&self, index: usize) -> Facts<'_> {
+        let width = self.columns.names().len();
+        Facts {
+            found: self.found[index],
+            conditions: &self.holds[index * self.conditions..(index + 1) * self.conditions],
+            row: Row {
+                columns: &self.columns,
+                values: &self.values[index * width..(index + 1) * width],
+            },
+        }
+    }
+}
+
+/// What a read is for; plans are kept by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    Start,
+    Watch,
+    Step(i16),
+}
+
+/// The prepared reads of one version.
+#[derive(Default)]
+pub struct ReadPlans {
+    plans: RefCell<HashMap<Purpose, Rc<ReadPlan>>>,
+}
+
+impl ReadPlans {
+    /// The plan for a purpose, prepared when first asked for. Must run as the workflow's owner.
+    pub fn get(&self, purpose: Purpose, subject: &Subject, owner: Oid, read: impl FnOnce() -> Read) -> Rc<ReadPlan> {
+        if let Some(known) = self.plans.borrow().get(&purpose) {
+            return known.clone();
+        }
+        let plan = Rc::new(ReadPlan::prepare(subject, owner, read()));
+        self.plans.borrow_mut().insert(purpose, plan.clone());
+        plan
+    }
+}
+
+/// A prepared read.
+pub struct ReadPlan {
+    plan: Plan,
+    columns: Rc<Columns>,
+    conditions: usize,
+    owner: Oid,
+}
+
+/// The query of a read over a group of keys. Conditions stand on lines of their own, so that a comment in one ends
+/// with it; `IS TRUE` makes NULL false and insists on boolean.
+pub fn read_sql(subject: &Subject, read: &Read, columns: &Columns) -> String {
+    let mut select = String::from("k.wf_ord::pg_catalog.int4, d.wf_found IS NOT NULL");
+    for condition in &read.conditions {
+        select.push_str(&format!(", (\n{condition}\n) IS TRUE"));
+    }
+    for (position, name) in columns.names().iter().enumerate() {
+        if let Some(kind) = columns.column_type(position) {
+            select.push_str(", ");
+            select.push_str(&column_expression("d", name, kind));
+        }
+    }
+    format!(
+        "SELECT {select}
+         FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.jsonb[]),
+                         pg_catalog.unnest($3::pg_catalog.jsonb[]))
+              WITH ORDINALITY AS k(wf_key, vars, answers, wf_ord)
+         LEFT JOIN (SELECT true AS wf_found, s.* FROM {} AS s) AS d ON {}",
+        subject.details,
+        subject.join_condition("d", "k.wf_key")
+    )
+}
+
+/// The types of the columns that a read names. Raises 42703 for a column that the details do not have.
+pub fn read_columns(subject: &Subject, read: &Read) -> Columns {
+    let known = subject.details_columns();
+    Columns::new(read.columns.iter().map(|name| {
+        match known.iter().find(|(column, _)| column == name) {
+            Some((column, kind)) => (column.clone(), *kind),
+            None => raise(
+                Error::new(
+                    ErrorCode::Unknown,
+                    format!("the details of subject \"{}\" have no column \"{name}\"", subject.name),
+                )
+                .hint("Add it to the details view, or take it out of the workflow."),
+            ),
+        }
+    }))
+}
+
+impl ReadPlan {
+    fn prepare(subject: &Subject, owner: Oid, read: Read) -> Self {
+        let columns = Rc::new(read_columns(subject, &read));
+        let sql = read_sql(subject, &read, &columns);
+        let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
+        let plan = as_role(owner, || Plan::prepare(&sql, &types));
+        Self { plan, columns, conditions: read.conditions.len(), owner }
+    }
+
+    /// Answers a group of questions with one query, as the workflow's owner.
+    pub fn ask(&self, questions: &[Question<'_>]) -> Answers {
+        let args = [
+            array(questions.iter().map(|q| q.key)),
+            array_of(questions.iter().map(|q| q.vars)),
+            array_of(questions.iter().map(|q| q.answers.as_deref())),
+        ];
+        let rows = as_role(self.owner, || self.plan.execute(&args));
+        let width = self.columns.names().len();
+        let mut answers = Answers {
+            columns: self.columns.clone(),
+            conditions: self.conditions,
+            found: vec![false; questions.len()],
+            holds: vec![false; questions.len() * self.conditions],
+            values: vec![None; questions.len() * width],
+        };
+        let mut seen = vec![false; questions.len()];
+        for row in rows.iter() {
+            let index = usize::try_from(row.must::<i32>(1) - 1).unwrap_or(0);
+            if std::mem::replace(&mut seen[index], true) {
+                more_than_one(questions[index].key);
+            }
+            answers.found[index] = row.must(2);
+            let mut column = 2;
+            for place in &mut answers.holds[index * self.conditions..][..self.conditions] {
+                column += 1;
+                *place = row.must(column);
+            }
+            for place in &mut answers.values[index * width..][..width] {
+                column += 1;
+                *place = row.get(column);
+            }
+        }
+        answers
+    }
+}
+
+fn more_than_one(key: &str) -> ! {
+    crate::pg::raise::raise_as(
+        pgrx::PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
+        format!("the subject's details have more than one row for key {key}"),
+        None,
+        Some("Let the details view give one row for each key, e.g. by aggregating.".to_owned()),
+    )
+}

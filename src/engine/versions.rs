@@ -1,0 +1,132 @@
+//! Versions, compiled. A published version never changes, so each process keeps them by id; a compiled version is
+//! built anew only when its subject's binding has changed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pgrx::pg_sys::Oid;
+use workflow_core::document::Document;
+use workflow_core::program::{Program, Roles};
+use workflow_core::{Error, ErrorCode};
+
+use super::reads::ReadPlans;
+use crate::pg::raise::{OrRaise, internal, raise};
+use crate::pg::spi;
+use crate::pg::types::arg;
+use crate::subjects::subject::{self, Subject};
+
+/// A version, ready to run.
+pub struct Version {
+    pub id: i32,
+    pub workflow_id: i32,
+    /// The role whose rights conditions, templates' rows and updates have.
+    pub owner: Oid,
+    pub program: Rc<Program>,
+    pub subject: Rc<Subject>,
+    pub reads: ReadPlans,
+}
+
+thread_local! {
+    static VERSIONS: RefCell<HashMap<i32, Rc<Version>>> = RefCell::default();
+}
+
+/// Forgets all compiled versions.
+pub fn forget() {
+    VERSIONS.with_borrow_mut(HashMap::clear);
+}
+
+/// The version of this id. Raises 42704 or 55000 if its subject is not bound (any more).
+pub fn version(id: i32) -> Rc<Version> {
+    if let Some(known) = VERSIONS.with_borrow(|versions| versions.get(&id).cloned())
+        && let Some(subject) = subject::find(known.subject.id)
+        && Rc::ptr_eq(&subject, &known.subject)
+    {
+        known.subject.require_usable();
+        return known;
+    }
+    let version = Rc::new(load(id));
+    VERSIONS.with_borrow_mut(|versions| versions.insert(id, version.clone()));
+    version
+}
+
+fn load(id: i32) -> Version {
+    let rows = spi::query(
+        "SELECT v.document::text, v.workflow_id, w.owner::oid
+         FROM wf.versions AS v JOIN wf.workflows AS w ON w.workflow_id = v.workflow_id
+         WHERE v.version_id = $1",
+        &[arg(id)],
+    );
+    let Some(row) = rows.first() else {
+        internal(&format!("version {id} is gone while a case runs on it"));
+    };
+    let document = Document::parse(&row.must::<String>(1)).or_raise();
+    let subject = subject::by_name(&document.head.subject);
+    subject.require_usable();
+    let program = Program::compile(document, roles(&subject));
+    Version {
+        id,
+        workflow_id: row.must(2),
+        owner: row.must(3),
+        program: Rc::new(program),
+        subject,
+        reads: ReadPlans::default(),
+    }
+}
+
+/// The roles of a subject's columns, as the rules want them.
+pub fn roles(subject: &Subject) -> Roles {
+    Roles {
+        email: subject.roles.email.clone(),
+        phone: subject.roles.phone.clone(),
+        address: subject.roles.address.clone(),
+        locale: subject.roles.locale.clone(),
+        time_zone: subject.roles.time_zone.clone(),
+        account: subject.roles.account.clone(),
+    }
+}
+
+/// What is known of a workflow by its name.
+pub struct WorkflowRow {
+    pub id: i32,
+    pub name: String,
+    pub owner: Oid,
+    pub enabled: bool,
+    pub published: Option<i32>,
+    pub draft: Option<i32>,
+}
+
+/// The workflow of this name, if there is one.
+pub fn find_workflow(name: &str) -> Option<WorkflowRow> {
+    let rows = spi::query(
+        "SELECT w.workflow_id, w.name, w.owner::oid, w.enabled,
+                (SELECT v.version_id FROM wf.versions AS v
+                 WHERE v.workflow_id = w.workflow_id AND v.state = 'published'),
+                (SELECT v.version_id FROM wf.versions AS v
+                 WHERE v.workflow_id = w.workflow_id AND v.state = 'draft')
+         FROM wf.workflows AS w WHERE w.name = $1",
+        &[arg(name)],
+    );
+    rows.first().map(|row| WorkflowRow {
+        id: row.must(1),
+        name: row.must(2),
+        owner: row.must(3),
+        enabled: row.must(4),
+        published: row.get(5),
+        draft: row.get(6),
+    })
+}
+
+/// The workflow of this name. Raises 42704 with the names there are.
+pub fn workflow(name: &str) -> WorkflowRow {
+    find_workflow(name).unwrap_or_else(|| {
+        let rows = spi::query("SELECT w.name FROM wf.workflows AS w ORDER BY w.name LIMIT 20", &[]);
+        let names: Vec<String> = rows.iter().map(|row| format!("\"{}\"", row.must::<String>(1))).collect();
+        let error = Error::new(ErrorCode::Unknown, format!("workflow \"{name}\" does not exist"));
+        raise(if names.is_empty() {
+            error.hint("Create it with wf.define or wf.import.")
+        } else {
+            error.hint(format!("Workflows are {}.", names.join(", ")))
+        })
+    })
+}

@@ -1,0 +1,436 @@
+//! Writing a batch: one statement for each kind of row, whatever the number of cases.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use workflow_core::game::{Effects, MessageState, Token, TokenState};
+
+use super::batch::{Batch, Loaded};
+use super::partitions;
+use crate::pg::spi;
+use crate::pg::types::{arg, array, array_of, instant_to_pg};
+use crate::worker::wake;
+
+/// Writes everything that has happened to the batch's cases.
+pub fn flush(batch: Batch) -> Vec<Loaded> {
+    let Batch { context, cases, effects, actor } = batch;
+    let now = context.now;
+    new_cases(&cases, &actor, now);
+    changed_cases(&cases, now);
+    tokens(&cases);
+    tasks(&effects, now);
+    messages(&cases, &effects, now);
+    suppressions(&effects, now);
+    notes(&effects, &actor, now);
+    failures(&cases, &effects, now);
+    history(&effects, &actor, now);
+    cases
+}
+
+fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
+    let new: Vec<&Loaded> = cases.iter().filter(|c| c.before.is_none()).collect();
+    if new.is_empty() {
+        return;
+    }
+    spi::query(
+        "INSERT INTO wf.cases (case_id, workflow_id, version_id, state, created_at, started_at, ended_at,
+                               outcome, reason, account, started_by, vars, memory)
+         OVERRIDING SYSTEM VALUE
+         SELECT n.case_id, n.workflow_id, n.version_id, n.state::wf.case_state, $2, n.started_at,
+                CASE WHEN n.outcome IS NOT NULL THEN $2 END, n.outcome, n.reason, n.account, $3,
+                n.vars::jsonb, n.memory::jsonb
+         FROM ROWS FROM (unnest($1::bigint[]), unnest($4::int[]), unnest($5::int[]), unnest($6::text[]),
+                         unnest($7::timestamptz[]), unnest($8::text[]), unnest($9::text[]), unnest($10::text[]),
+                         unnest($11::text[]), unnest($12::text[]))
+              AS n(case_id, workflow_id, version_id, state, started_at, outcome, reason, account, vars, memory)",
+        &[
+            array(new.iter().map(|c| c.case.id)),
+            arg(now),
+            arg(actor),
+            array(new.iter().map(|c| c.version.workflow_id)),
+            array(new.iter().map(|c| c.version.id)),
+            array(new.iter().map(|c| c.case.state.label())),
+            array_of(new.iter().map(|c| c.case.started_at)),
+            array_of(new.iter().map(|c| c.case.outcome.as_deref())),
+            array_of(new.iter().map(|c| c.case.reason.as_deref())),
+            array_of(new.iter().map(|c| c.account.as_deref())),
+            array_of(new.iter().map(|c| c.case.vars.as_deref())),
+            array_of(new.iter().map(|c| memory_text(c))),
+        ],
+    );
+    spi::query(
+        "INSERT INTO wf.case_subjects (case_id, subject_id, workflow_id, slot, key)
+         SELECT * FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int[]), unnest($3::int[]),
+                                  unnest($4::bigint[]), unnest($5::text[]))",
+        &[
+            array(new.iter().map(|c| c.case.id)),
+            array(new.iter().map(|c| c.version.subject.id)),
+            array(new.iter().map(|c| c.version.workflow_id)),
+            array(new.iter().map(|c| if c.case.state.is_over() { c.case.id } else { 0 })),
+            array(new.iter().map(|c| c.case.key.as_str())),
+        ],
+    );
+}
+
+fn memory_text(loaded: &Loaded) -> Option<String> {
+    let memory = &loaded.case.memory;
+    (*memory != Default::default()).then(|| serde_json::to_string(memory).ok()).flatten()
+}
+
+fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
+    let changed: Vec<&Loaded> = cases
+        .iter()
+        .filter(|c| {
+            c.before.as_ref().is_some_and(|before| {
+                before.state != c.case.state
+                    || before.started != c.case.started_at.is_some()
+                    || before.memory != c.case.memory
+                    || before.vars != c.case.vars
+            })
+        })
+        .collect();
+    if changed.is_empty() {
+        return;
+    }
+    spi::query(
+        "UPDATE wf.cases AS c
+         SET state = n.state::wf.case_state, started_at = n.started_at, outcome = n.outcome, reason = n.reason,
+             ended_at = CASE WHEN n.outcome IS NOT NULL THEN $2 END, vars = n.vars::jsonb, memory = n.memory::jsonb
+         FROM ROWS FROM (unnest($1::bigint[]), unnest($3::text[]), unnest($4::timestamptz[]), unnest($5::text[]),
+                         unnest($6::text[]), unnest($7::text[]), unnest($8::text[]))
+              AS n(case_id, state, started_at, outcome, reason, vars, memory)
+         WHERE c.case_id = n.case_id",
+        &[
+            array(changed.iter().map(|c| c.case.id)),
+            arg(now),
+            array(changed.iter().map(|c| c.case.state.label())),
+            array_of(changed.iter().map(|c| c.case.started_at)),
+            array_of(changed.iter().map(|c| c.case.outcome.as_deref())),
+            array_of(changed.iter().map(|c| c.case.reason.as_deref())),
+            array_of(changed.iter().map(|c| c.case.vars.as_deref())),
+            array_of(changed.iter().map(|c| memory_text(c))),
+        ],
+    );
+    let ended: Vec<i64> =
+        changed.iter().filter(|c| c.case.state.is_over()).map(|c| c.case.id).collect();
+    if !ended.is_empty() {
+        spi::query(
+            "UPDATE wf.case_subjects AS s SET slot = s.case_id WHERE s.case_id = ANY ($1) AND s.slot = 0",
+            &[array(ended.iter().copied())],
+        );
+        spi::query(
+            "UPDATE wf.holds AS h SET released_at = $2, released_by = 'engine'
+             WHERE h.case_id = ANY ($1) AND h.released_at IS NULL",
+            &[array(ended), arg(now)],
+        );
+    }
+}
+
+/// The tokens of a case that are new, changed, or gone.
+fn tokens(cases: &[Loaded]) {
+    let mut gone: Vec<(i64, &Token)> = Vec::new();
+    let mut new: Vec<(i64, &Token)> = Vec::new();
+    let mut changed: Vec<(i64, &Token)> = Vec::new();
+    for loaded in cases {
+        let before = loaded.before.as_ref().map_or(&[][..], |b| &b.tokens);
+        let same = |a: &Token, b: &Token| a.step == b.step && a.visit == b.visit;
+        for token in before {
+            if !loaded.case.tokens.iter().any(|t| same(t, token)) {
+                gone.push((loaded.case.id, token));
+            }
+        }
+        for token in &loaded.case.tokens {
+            match before.iter().find(|t| same(t, token)) {
+                None => new.push((loaded.case.id, token)),
+                Some(old) if old != token => changed.push((loaded.case.id, token)),
+                Some(_) => {}
+            }
+        }
+    }
+    let at = new
+        .iter()
+        .chain(&changed)
+        .filter(|(_, token)| token.state == TokenState::Scheduled)
+        .filter_map(|(_, token)| token.run_at)
+        .min();
+    if let Some(at) = at {
+        wake::on_commit_at(instant_to_pg(at));
+    }
+    delete_tokens(&gone);
+    insert_tokens(&new);
+    update_tokens(&changed);
+}
+
+fn delete_tokens(tokens: &[(i64, &Token)]) {
+    if tokens.is_empty() {
+        return;
+    }
+    let keys = || {
+        [
+            array(tokens.iter().map(|(id, _)| *id)),
+            array(tokens.iter().map(|(_, t)| t.step)),
+            array(tokens.iter().map(|(_, t)| t.visit)),
+        ]
+    };
+    spi::query(
+        "DELETE FROM wf.case_steps AS t
+         USING ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[])) AS n(case_id, step_no, visit)
+         WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
+        &keys(),
+    );
+    let tasks: Vec<i64> = tokens.iter().filter_map(|(_, t)| t.task_id).collect();
+    if !tasks.is_empty() {
+        spi::query("DELETE FROM wf.tasks AS t WHERE t.task_id = ANY ($1)", &[array(tasks)]);
+    }
+}
+
+const TOKEN_ROWS: &str = "ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]),
+                         unnest($5::int2[]), unnest($6::int2[]), unnest($7::timestamptz[]),
+                         unnest($8::timestamptz[]), unnest($9::timestamptz[]))
+              AS n(case_id, step_no, visit, state, attempts, arrived, entered_at, run_at, due_at)";
+
+fn token_args(tokens: &[(i64, &Token)]) -> [spi::Arg; 9] {
+    [
+        array(tokens.iter().map(|(id, _)| *id)),
+        array(tokens.iter().map(|(_, t)| t.step)),
+        array(tokens.iter().map(|(_, t)| t.visit)),
+        array(tokens.iter().map(|(_, t)| t.state.label())),
+        array(tokens.iter().map(|(_, t)| t.attempts)),
+        array(tokens.iter().map(|(_, t)| t.arrived)),
+        array(tokens.iter().map(|(_, t)| t.entered_at)),
+        array_of(tokens.iter().map(|(_, t)| t.run_at)),
+        array_of(tokens.iter().map(|(_, t)| t.due_at)),
+    ]
+}
+
+fn insert_tokens(tokens: &[(i64, &Token)]) {
+    if tokens.is_empty() {
+        return;
+    }
+    let sql = format!(
+        "INSERT INTO wf.case_steps (case_id, step_no, visit, state, attempts, arrived, entered_at, run_at, due_at)
+         SELECT n.case_id, n.step_no, n.visit, n.state::wf.step_state, n.attempts, n.arrived, n.entered_at,
+                n.run_at, n.due_at
+         FROM {TOKEN_ROWS}"
+    );
+    spi::query(&sql, &token_args(tokens));
+}
+
+fn update_tokens(tokens: &[(i64, &Token)]) {
+    if tokens.is_empty() {
+        return;
+    }
+    let sql = format!(
+        "UPDATE wf.case_steps AS t
+         SET state = n.state::wf.step_state, attempts = n.attempts, arrived = n.arrived, run_at = n.run_at,
+             due_at = n.due_at
+         FROM {TOKEN_ROWS}
+         WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit"
+    );
+    spi::query(&sql, &token_args(tokens));
+}
+
+fn tasks(effects: &Effects, now: DateTime<Utc>) {
+    if !effects.tasks.is_empty() {
+        let tasks = &effects.tasks;
+        // Outcomes travel as JSON: arrays of arrays must be rectangular.
+        let outcomes = tasks.iter().map(|t| serde_json::to_string(&t.outcomes).unwrap_or_default());
+        spi::query(
+            "INSERT INTO wf.tasks (case_id, step_no, visit, title, participant, outcomes, opened_at, due_at)
+             SELECT n.case_id, n.step_no, n.visit, n.title, n.participant,
+                    ARRAY(SELECT pg_catalog.json_array_elements_text(n.outcomes::json)), $8, n.due_at
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]),
+                             unnest($5::text[]), unnest($6::text[]), unnest($7::timestamptz[]))
+                  AS n(case_id, step_no, visit, title, participant, outcomes, due_at)",
+            &[
+                array(tasks.iter().map(|t| t.case_id)),
+                array(tasks.iter().map(|t| t.step)),
+                array(tasks.iter().map(|t| t.visit)),
+                array(tasks.iter().map(|t| t.title.as_str())),
+                array_of(tasks.iter().map(|t| t.participant.as_deref())),
+                array(outcomes),
+                array_of(tasks.iter().map(|t| t.due_at)),
+                arg(now),
+            ],
+        );
+    }
+    if !effects.task_moves.is_empty() {
+        let moves = &effects.task_moves;
+        spi::query(
+            "UPDATE wf.tasks AS t SET due_at = n.due_at
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::timestamptz[]))
+                  AS n(case_id, step_no, visit, due_at)
+             WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
+            &[
+                array(moves.iter().map(|t| t.case_id)),
+                array(moves.iter().map(|t| t.step)),
+                array(moves.iter().map(|t| t.visit)),
+                array_of(moves.iter().map(|t| t.due_at)),
+            ],
+        );
+    }
+}
+
+fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
+    let messages = &effects.messages;
+    if messages.is_empty() {
+        return;
+    }
+    let by_id: std::collections::HashMap<i64, &Loaded> =
+        cases.iter().map(|c| (c.case.id, c)).collect();
+    let subject = |id: i64| by_id.get(&id).map_or("", |c| c.version.subject.name.as_str());
+    let key = |id: i64| by_id.get(&id).map_or("", |c| c.case.key.as_str());
+    spi::query(
+        "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state,
+                                created_at, not_before, not_after)
+         SELECT n.aggregatetype, n.aggregateid, n.type, n.payload::json, n.case_id, n.step_no, n.visit,
+                n.state::wf.message_state, $1, n.not_before, n.not_after
+         FROM ROWS FROM (unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+                         unnest($6::bigint[]), unnest($7::int2[]), unnest($8::int2[]), unnest($9::text[]),
+                         unnest($10::timestamptz[]), unnest($11::timestamptz[]))
+              AS n(aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state, not_before, not_after)",
+        &[
+            arg(now),
+            array(messages.iter().map(|m| subject(m.case_id))),
+            array(messages.iter().map(|m| key(m.case_id))),
+            array(messages.iter().map(|m| m.channel)),
+            array_of(messages.iter().map(|m| m.payload.as_deref())),
+            array(messages.iter().map(|m| m.case_id)),
+            array(messages.iter().map(|m| m.step)),
+            array(messages.iter().map(|m| m.visit)),
+            array(messages.iter().map(|m| match m.state {
+                MessageState::Deferred => "deferred",
+                MessageState::Queued => "queued",
+            })),
+            array(messages.iter().map(|m| m.not_before)),
+            array_of(messages.iter().map(|m| m.not_after)),
+        ],
+    );
+    wake::on_commit();
+}
+
+/// Messages that a sender is just leasing are passed over: they have been handed over before this.
+fn suppressions(effects: &Effects, now: DateTime<Utc>) {
+    if effects.suppressions.is_empty() {
+        return;
+    }
+    let all = &effects.suppressions;
+    spi::query(
+        "WITH stopped AS (
+             SELECT o.message_id, n.reason
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]))
+                  AS n(case_id, step_no, visit, reason)
+             JOIN wf.outbox AS o ON o.case_id = n.case_id
+                  AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit))
+             WHERE o.state IN ('deferred', 'queued')
+             FOR UPDATE OF o SKIP LOCKED)
+         UPDATE wf.outbox AS o SET state = 'suppressed', reason = s.reason, finished_at = $5
+         FROM stopped AS s WHERE o.message_id = s.message_id",
+        &[
+            array(all.iter().map(|s| s.case_id)),
+            array_of(all.iter().map(|s| s.step.map(|(step, _)| step))),
+            array_of(all.iter().map(|s| s.step.map(|(_, visit)| visit))),
+            array(all.iter().map(|s| s.reason.as_str())),
+            arg(now),
+        ],
+    );
+}
+
+fn notes(effects: &Effects, actor: &str, now: DateTime<Utc>) {
+    let notes = &effects.notes;
+    if notes.is_empty() {
+        return;
+    }
+    spi::query(
+        "INSERT INTO wf.notes (case_id, step_no, visit, at, actor, body)
+         SELECT n.case_id, n.step_no, n.visit, $5, $6, n.body
+         FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]))
+              AS n(case_id, step_no, visit, body)",
+        &[
+            array(notes.iter().map(|n| n.case_id)),
+            array(notes.iter().map(|n| n.step)),
+            array(notes.iter().map(|n| n.visit)),
+            array(notes.iter().map(|n| n.body.as_str())),
+            arg(now),
+            arg(actor),
+        ],
+    );
+}
+
+fn failures(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
+    // Resolved first: a retry that fails again at once leaves its new failure open.
+    if !effects.resolved.is_empty() {
+        let resolved: HashSet<_> = effects.resolved.iter().copied().collect();
+        spi::query(
+            "UPDATE wf.failures AS f SET resolved_at = $4
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[])) AS n(case_id, step_no, visit)
+             WHERE f.case_id = n.case_id AND f.step_no = n.step_no AND f.visit = n.visit AND f.resolved_at IS NULL",
+            &[
+                array(resolved.iter().map(|r| r.0)),
+                array(resolved.iter().map(|r| r.1)),
+                array(resolved.iter().map(|r| r.2)),
+                arg(now),
+            ],
+        );
+    }
+    let failures = &effects.failures;
+    if failures.is_empty() {
+        return;
+    }
+    let workflow = |id: i64| {
+        cases.iter().find(|c| c.case.id == id).map(|c| c.version.workflow_id)
+    };
+    spi::query(
+        "INSERT INTO wf.failures (at, workflow_id, case_id, step_no, visit, attempts, sqlstate, message, detail, hint)
+         SELECT $1, n.workflow_id, n.case_id, n.step_no, n.visit, n.attempts, n.sqlstate, n.message, n.detail, n.hint
+         FROM ROWS FROM (unnest($2::int[]), unnest($3::bigint[]), unnest($4::int2[]), unnest($5::int2[]),
+                         unnest($6::int2[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
+                         unnest($10::text[]))
+              AS n(workflow_id, case_id, step_no, visit, attempts, sqlstate, message, detail, hint)",
+        &[
+            arg(now),
+            array_of(failures.iter().map(|f| workflow(f.case_id))),
+            array(failures.iter().map(|f| f.case_id)),
+            array(failures.iter().map(|f| f.step)),
+            array(failures.iter().map(|f| f.visit)),
+            array(failures.iter().map(|f| f.attempts)),
+            array(failures.iter().map(|f| f.sqlstate.as_str())),
+            array(failures.iter().map(|f| f.message.as_str())),
+            array_of(failures.iter().map(|f| f.detail.as_deref())),
+            array_of(failures.iter().map(|f| f.hint.as_deref())),
+        ],
+    );
+}
+
+fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
+    let rows = &effects.history;
+    if rows.is_empty() {
+        return;
+    }
+    partitions::ensure(now);
+    spi::query(
+        "INSERT INTO wf.history (at, case_id, version_id, step_no, visit, event, outcome, entered_at, due_at,
+                                 task_id, actor, detail)
+         SELECT $1, n.case_id, n.version_id, n.step_no, n.visit, n.event::wf.history_event, n.outcome, n.entered_at,
+                n.due_at, n.task_id, $2, n.detail::jsonb
+         FROM ROWS FROM (unnest($3::bigint[]), unnest($4::int[]), unnest($5::int2[]), unnest($6::int2[]),
+                         unnest($7::text[]), unnest($8::text[]), unnest($9::timestamptz[]),
+                         unnest($10::timestamptz[]), unnest($11::bigint[]), unnest($12::text[]))
+              AS n(case_id, version_id, step_no, visit, event, outcome, entered_at, due_at, task_id, detail)",
+        &[
+            arg(now),
+            arg(actor),
+            array(rows.iter().map(|r| r.case_id)),
+            array(rows.iter().map(|r| r.version_id)),
+            array_of(rows.iter().map(|r| r.step)),
+            array_of(rows.iter().map(|r| r.visit)),
+            array(rows.iter().map(|r| r.event.label())),
+            array_of(rows.iter().map(|r| r.outcome.as_deref())),
+            array_of(rows.iter().map(|r| r.entered_at)),
+            array_of(rows.iter().map(|r| r.due_at)),
+            array_of(rows.iter().map(|r| r.task_id)),
+            array_of(rows.iter().map(|r| r.detail.as_deref())),
+        ],
+    );
+}
+
