@@ -13,6 +13,7 @@ CREATE TABLE wf.versions (
     workflow_id  integer NOT NULL REFERENCES wf.workflows ON DELETE CASCADE,
     number       integer NOT NULL,
     state        wf.version_state NOT NULL DEFAULT 'draft',
+    subject_id   integer,                  -- set when published
     -- json, not jsonb: an export gives back the order in which the author wrote
     document     json NOT NULL,
     saved_at     timestamptz NOT NULL,

@@ -5,7 +5,10 @@
 
 use pgrx::prelude::*;
 
+mod api;
+mod definitions;
 mod engine;
+mod outbox;
 mod pg;
 mod settings;
 mod subjects;
@@ -30,7 +33,7 @@ extension_sql_file!(
     name = "workers",
     requires = ["schema"]
 );
-extension_sql_file!("../sql/99_announce.sql", name = "announce", finalize);
+extension_sql_file!("../sql/95_finish.sql", name = "finish", finalize);
 extension_sql_file!("../sql/10_clock.sql", name = "clock", requires = ["schema"]);
 extension_sql_file!(
     "../sql/20_definitions.sql",
@@ -56,6 +59,27 @@ extension_sql_file!(
     "../sql/26_subjects_functions.sql",
     name = "subjects_functions",
     requires = ["subjects_triggers"]
+);
+
+extension_sql_file!(
+    "../sql/11_calendar_data.sql",
+    name = "calendar_data",
+    requires = ["clock"]
+);
+extension_sql_file!(
+    "../sql/12_calendars_api.sql",
+    name = "calendars_api",
+    requires = ["calendar_data"]
+);
+extension_sql_file!(
+    "../sql/13_clock_api.sql",
+    name = "clock_api",
+    requires = ["calendars_api"]
+);
+extension_sql_file!(
+    "../sql/40_run_due.sql",
+    name = "run_due",
+    requires = ["runtime"]
 );
 
 /// Required by `cargo pgrx test`.

@@ -7,7 +7,7 @@ use workflow_core::game::Settlement;
 use super::{OpenSteps, act, actor, call, given, must_be_theirs, open_steps};
 use crate::engine::as_engine;
 use crate::pg::acting::current_role;
-use crate::pg::jsonb::JsonbText;
+use crate::pg::json::JsonbText;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
 use crate::pg::types::arg;

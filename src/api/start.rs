@@ -12,7 +12,7 @@ use crate::engine::inbox::{account, start_read};
 use crate::engine::reads::{Purpose, Question};
 use crate::engine::versions::{Version, version, workflow};
 use crate::engine::as_engine;
-use crate::pg::jsonb::JsonbText;
+use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
 use crate::pg::spi;
 use crate::pg::types::{arg, array};

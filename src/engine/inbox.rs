@@ -38,6 +38,7 @@ pub struct Entry {
 pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
     let mut entries: Vec<Entry> = Vec::new();
     let mut next = None;
+    let mut done = 0;
     let from = state.inbox_frontier;
     let limit = settings::batch_size();
     let result = run(&mut || {
@@ -45,6 +46,7 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
             let (taken, xmin) = take(from, limit);
             entries = taken;
             let left = process(&entries, true);
+            done = entries.len() - left.len();
             next = xmin.map(|xmin| {
                 let full = entries.len() as i64 == limit;
                 let last = entries.last().filter(|_| full).map_or(xmin, |e| e.xid);
@@ -57,7 +59,7 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
             if let Some(next) = next {
                 state.inbox_frontier = state.inbox_frontier.max(next);
             }
-            !entries.is_empty()
+            done > 0
         }
         Err(failure) if failure.is_interrupt() || entries.is_empty() => false,
         Err(_) => halving(
@@ -128,13 +130,10 @@ fn process(entries: &[Entry], enrol: bool) -> Vec<i64> {
         }
     }
     for (subject, entries) in unresolved {
-        let resolved = subjects::inbox::resolve_watched(
-            &entries
-                .iter()
-                .filter_map(|e| Some((e.watch?, e.watched.clone()?)))
-                .collect::<Vec<_>>(),
-        );
-        keys.entry(subject).or_default().extend(resolved);
+        let noted: Vec<(i32, &str)> =
+            entries.iter().filter_map(|e| Some((e.watch?, e.watched.as_deref()?))).collect();
+        let resolved = subjects::inbox::resolve_watched(&noted);
+        keys.entry(subject).or_default().extend(resolved.into_iter().flatten());
     }
     let mut busy: HashSet<(i32, String)> = HashSet::new();
     for (subject, keys) in &keys {

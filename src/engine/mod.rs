@@ -11,7 +11,7 @@ pub mod batch;
 pub mod context;
 mod deferred;
 mod due;
-mod erp_update;
+pub mod erp_update;
 mod failures;
 pub mod inbox;
 mod partitions;

@@ -27,3 +27,10 @@ fn run_round(first: bool) -> bool {
     STATE.with_borrow_mut(|kept| *kept = state);
     next == Next::More
 }
+
+/// Wakes this database's workers when the transaction commits.
+#[pg_extern(schema = "wf", name = "_wake")]
+#[search_path(pg_catalog, pg_temp)]
+fn wake() {
+    crate::worker::wake::on_commit();
+}

@@ -395,9 +395,17 @@ impl Subject {
     /// SQL that is true for the details' row of a key: `details` is the details' alias, `key` SQL for the key's text.
     /// A text that is no value of the key's type raises PostgreSQL's own error (22P02) when it runs.
     pub fn join_condition(&self, details: &str, key: &str) -> String {
-        let count = self.key_columns.len();
-        let conditions: Vec<String> = self
-            .key_columns
+        self.join(details, key, &self.key_columns)
+    }
+
+    /// As `join_condition`, for the bound table's own row.
+    pub fn table_join_condition(&self, table: &str, key: &str) -> String {
+        self.join(table, key, &self.table_key_columns)
+    }
+
+    fn join(&self, alias: &str, key: &str, columns: &[String]) -> String {
+        let count = columns.len();
+        let conditions: Vec<String> = columns
             .iter()
             .enumerate()
             .map(|(index, column)| {
@@ -407,12 +415,35 @@ impl Subject {
                     .map_or_else(|| "=".to_owned(), |oid| keys::equality_sql(*oid));
                 format!(
                     "{} {equals} {}",
-                    keys::column_sql(details, column),
+                    keys::column_sql(alias, column),
                     keys::value_sql(key, index, count, &self.key_types[index])
                 )
             })
             .collect();
         conditions.join(" AND ")
+    }
+
+    /// The bound table's name as it is now, quoted and with its schema.
+    pub fn table_sql(&self) -> String {
+        let rows = spi::query(
+            "SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text \
+             FROM pg_catalog.pg_class AS c \
+             JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+             WHERE c.oid OPERATOR(pg_catalog.=) $1",
+            &[arg(self.relation)],
+        );
+        match rows.first() {
+            Some(row) => pgrx::spi::quote_qualified_identifier(
+                row.must::<String>(1),
+                row.must::<String>(2),
+            ),
+            None => raise_as(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("the table of subject \"{}\" is gone", self.name),
+                None,
+                Some("Bind another with wf.bind_subject, or call wf.unbind_subject.".to_owned()),
+            ),
+        }
     }
 
     /// SQL for the key's canonical text from the details' row; NULL columns must be excluded with `has_key`.

@@ -16,7 +16,7 @@ mod fire;
 mod plan;
 mod watch;
 
-pub use calls::Settlement;
+pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
     Effects, Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, Suppression, TaskMove,

@@ -1,4 +1,4 @@
-//! jsonb arguments as their text. pgrx's own JsonB goes through serde with default features: 128 levels at most, and
+//! json and jsonb as their text. pgrx's own types go through serde with default features: 128 levels at most, and
 //! large numerics lose digits.
 
 use pgrx::callconv::{Arg, ArgAbi};
@@ -6,7 +6,8 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
-use pgrx::{FromDatum, Nullable};
+use pgrx::FromDatum;
+use pgrx::nullable::Nullable;
 
 /// A jsonb argument, as PostgreSQL writes it.
 pub struct JsonbText(pub String);
@@ -46,4 +47,41 @@ unsafe impl SqlTranslatable for JsonbText {
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("jsonb"));
     const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
         Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
+}
+
+/// A json result, given as its text.
+pub struct JsonText(pub String);
+
+impl pgrx::IntoDatum for JsonText {
+    fn into_datum(self) -> Option<Datum> {
+        // json is stored as text is.
+        self.0.into_datum()
+    }
+
+    fn type_oid() -> Oid {
+        pg_sys::JSONOID
+    }
+}
+
+// SAFETY: returns the datum made above, whose type is that of the function's declaration.
+unsafe impl pgrx::callconv::BoxRet for JsonText {
+    unsafe fn box_into<'fcx>(
+        self,
+        fcinfo: &mut pgrx::callconv::FcInfo<'fcx>,
+    ) -> pgrx::datum::Datum<'fcx> {
+        match pgrx::IntoDatum::into_datum(self) {
+            // SAFETY: a live datum in the current memory context.
+            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+            None => fcinfo.return_null(),
+        }
+    }
+}
+
+// SAFETY: the SQL type json, which IntoDatum above makes.
+unsafe impl SqlTranslatable for JsonText {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(JsonText);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("json"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
+        Ok(ReturnsRef::One(SqlMappingRef::literal("json")));
 }

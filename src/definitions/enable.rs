@@ -1,0 +1,107 @@
+//! On and off. Both touch new starts only; cases that run go on running.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
+
+use super::owned;
+use crate::api::given;
+use crate::engine::as_engine;
+use crate::engine::inbox::{enrol, start_read};
+use crate::engine::versions::{Version, version};
+use crate::pg::acting::{as_role, current_role};
+use crate::pg::raise::raise_as;
+use crate::pg::spi;
+use crate::pg::subtransaction::attempt;
+use crate::pg::types::{arg, array};
+use crate::settings;
+use crate::worker::wake;
+
+/// Turns a workflow on. With `backfill` the rows that match its start rule already get their cases now; gives back how
+/// many.
+#[pg_extern(schema = "wf", name = "enable")]
+#[search_path(pg_catalog, pg_temp)]
+fn enable(workflow: Option<&str>, backfill: default!(bool, "true")) -> i64 {
+    let name = given("workflow", workflow);
+    let caller = current_role();
+    let actor = crate::api::actor();
+    as_engine(|| {
+        let row = owned(name, caller);
+        let Some(published) = row.published else {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("workflow \"{name}\" has no published version"),
+                None,
+                Some(format!("Publish it first: SELECT wf.publish('{name}').")),
+            );
+        };
+        set_enabled(row.id, true);
+        if !backfill {
+            return 0;
+        }
+        let version = version(published);
+        let keys = matching_keys(&version);
+        let size = usize::try_from(settings::batch_size()).unwrap_or(1000).max(1);
+        let mut started = 0;
+        for chunk in keys.chunks(size) {
+            let chunk: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            let result = attempt(std::panic::AssertUnwindSafe(|| {
+                spi::connected(|| enrol(&version, &chunk, &actor))
+            }));
+            match result {
+                Ok(count) => started += count,
+                Err(failure) if failure.is_interrupt() => failure.raise(),
+                // Some row is at fault. The worker finds out which and shows it as an incident; the others start.
+                Err(_) => leave_to_worker(&version, &chunk),
+            }
+        }
+        started
+    })
+}
+
+/// Turns a workflow off.
+#[pg_extern(schema = "wf", name = "disable")]
+#[search_path(pg_catalog, pg_temp)]
+fn disable(workflow: Option<&str>) {
+    let name = given("workflow", workflow);
+    let caller = current_role();
+    as_engine(|| set_enabled(owned(name, caller).id, false));
+}
+
+fn set_enabled(workflow: i32, enabled: bool) {
+    spi::query(
+        "UPDATE wf.workflows AS w SET enabled = $2 WHERE w.workflow_id = $1",
+        &[arg(workflow), arg(enabled)],
+    );
+}
+
+/// The keys of all rows that the start rule takes, read as the workflow's owner.
+fn matching_keys(version: &Version) -> Vec<String> {
+    if version.program.document.start.is_none() {
+        return Vec::new();
+    }
+    let subject = &version.subject;
+    let conditions: Vec<String> = start_read(version)
+        .conditions
+        .iter()
+        .map(|condition| format!("(\n{condition}\n) IS TRUE"))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM {} AS d WHERE {} AND {}",
+        subject.key_expression("d"),
+        subject.details,
+        subject.has_key("d"),
+        conditions.join(" AND ")
+    );
+    as_role(version.owner, || {
+        let rows = spi::Plan::prepare(&sql, &[]).execute(&[]);
+        rows.iter().map(|row| row.must(1)).collect()
+    })
+}
+
+fn leave_to_worker(version: &Version, keys: &[&str]) {
+    spi::query(
+        "INSERT INTO wf.inbox (subject_id, key, op) SELECT $1, k.key, 'r' FROM unnest($2::text[]) AS k(key)",
+        &[arg(version.subject.id), array(keys.iter().copied())],
+    );
+    wake::on_commit();
+}

@@ -1,0 +1,297 @@
+//! Workflows as documents: define, validate, publish, enable, export, import, clone.
+//!
+//! * `store`: the rows of a version  * `check`: what the catalogue says about a definition
+//! * `expression`: that a condition is one expression and nothing else
+
+mod check;
+mod enable;
+mod expression;
+mod store;
+
+use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
+use serde_json::Value;
+use workflow_core::document::Document;
+use workflow_core::finding::{Finding, Severity};
+use workflow_core::{Error, ErrorCode};
+
+use crate::api::{actor, given};
+use crate::engine::as_engine;
+use crate::engine::versions::{WorkflowRow, find_workflow, workflow};
+use crate::pg::acting::{acts_for, current_role, role_name};
+use crate::pg::json::JsonbText;
+use crate::pg::raise::{OrRaise, raise, raise_as};
+use crate::pg::spi;
+use crate::pg::types::arg;
+
+type Defined = TableIterator<
+    'static,
+    (name!(workflow, String), name!(version, i32), name!(findings, i32)),
+>;
+
+type FindingRows = TableIterator<
+    'static,
+    (
+        name!(severity, String),
+        name!(place, String),
+        name!(message, String),
+        name!(hint, String),
+    ),
+>;
+
+/// Saves a document as its workflow's draft.
+#[pg_extern(schema = "wf", name = "define")]
+#[search_path(pg_catalog, pg_temp)]
+fn define(document: Option<String>) -> Defined {
+    let text = given("document", document);
+    let caller = current_role();
+    let actor = actor();
+    as_engine(|| save(&text, caller, &actor))
+}
+
+/// The same for a document that is jsonb already.
+#[pg_extern(schema = "wf", name = "define")]
+#[search_path(pg_catalog, pg_temp)]
+fn define_jsonb(document: Option<JsonbText>) -> Defined {
+    define(document.map(|d| d.0))
+}
+
+/// Saves a document as a new workflow, perhaps under another name; refuses one that exists.
+#[pg_extern(schema = "wf", name = "import")]
+#[search_path(pg_catalog, pg_temp)]
+fn import(document: Option<String>, name: default!(Option<String>, "NULL")) -> Defined {
+    let text = given("document", document);
+    let caller = current_role();
+    let actor = actor();
+    as_engine(|| {
+        let text = match &name {
+            Some(name) => renamed(&text, name),
+            None => text,
+        };
+        let document = Document::parse(&text).or_raise();
+        refuse_existing(&document.head.name);
+        save(&text, caller, &actor)
+    })
+}
+
+/// The document of a workflow: its draft if it has one, else what is published.
+#[pg_extern(schema = "wf", name = "export")]
+#[search_path(pg_catalog, pg_temp)]
+fn export(workflow: Option<&str>) -> String {
+    let name = given("workflow", workflow);
+    as_engine(|| {
+        let text = document_of(&latest(name));
+        match serde_json::from_str::<Value>(&text).and_then(|v| serde_json::to_string_pretty(&v)) {
+            Ok(pretty) => pretty,
+            Err(_) => text,
+        }
+    })
+}
+
+/// Copies a workflow to a draft under a new name, off and without cases; gives back the name.
+#[pg_extern(schema = "wf", name = "clone")]
+#[search_path(pg_catalog, pg_temp)]
+fn clone_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
+    let (from, to) = (given("workflow", workflow), given("new_name", new_name));
+    let caller = current_role();
+    let actor = actor();
+    as_engine(|| {
+        refuse_existing(to);
+        let text = renamed(&document_of(&latest(from)), to);
+        save(&text, caller, &actor);
+        to.to_owned()
+    })
+}
+
+/// Everything that is wrong with a workflow, its draft if it has one.
+#[pg_extern(schema = "wf", name = "validate")]
+#[search_path(pg_catalog, pg_temp)]
+fn validate(workflow: Option<&str>) -> FindingRows {
+    let name = given("workflow", workflow);
+    as_engine(|| {
+        let latest = latest(name);
+        let document = Document::parse(&document_of(&latest)).or_raise();
+        rows(check::findings(document, latest.owner))
+    })
+}
+
+/// Everything that is wrong with a document, without saving it.
+#[pg_extern(schema = "wf", name = "validate_document")]
+#[search_path(pg_catalog, pg_temp)]
+fn validate_document(document: Option<String>) -> FindingRows {
+    let text = given("document", document);
+    let caller = current_role();
+    as_engine(|| match Document::parse(&text) {
+        Ok(document) => rows(check::findings(document, caller)),
+        Err(error) => rows(vec![Finding {
+            severity: Severity::Error,
+            place: "workflow".to_owned(),
+            message: error.detail.map_or(error.message.clone(), |d| format!("{}: {d}", error.message)),
+            hint: error.hint.unwrap_or_default(),
+        }]),
+    })
+}
+
+/// Publishes a workflow's draft: new cases run on it from now on. Gives back the version's number.
+#[pg_extern(schema = "wf", name = "publish")]
+#[search_path(pg_catalog, pg_temp)]
+fn publish(workflow: Option<&str>) -> i32 {
+    let name = given("workflow", workflow);
+    let caller = current_role();
+    let actor = actor();
+    as_engine(|| {
+        let row = owned(name, caller);
+        let Some(draft) = row.draft else {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("workflow \"{name}\" has no draft to publish"),
+                None,
+                Some("Save one with wf.define; a published version never changes.".to_owned()),
+            );
+        };
+        let document = Document::parse(&store::document(draft)).or_raise();
+        let subject = document.head.subject.clone();
+        let findings = check::findings(document, row.owner);
+        let errors: Vec<&Finding> =
+            findings.iter().filter(|f| f.severity == Severity::Error).collect();
+        if let Some(first) = errors.first() {
+            let all: Vec<String> =
+                errors.iter().map(|f| format!("{}: {}. {}", f.place, f.message, f.hint)).collect();
+            raise(
+                Error::new(
+                    ErrorCode::Definition,
+                    format!(
+                        "workflow \"{name}\" cannot be published, {} error(s); {}: {}",
+                        errors.len(),
+                        first.place,
+                        first.message
+                    ),
+                )
+                .detail(all.join("\n"))
+                .hint(first.hint.clone()),
+            );
+        }
+        store::publish(&row, draft, &subject, &actor)
+    })
+}
+
+fn rows(findings: Vec<Finding>) -> FindingRows {
+    TableIterator::new(
+        findings.into_iter().map(|f| (f.severity.to_string(), f.place, f.message, f.hint)),
+    )
+}
+
+fn save(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> Defined {
+    let document = Document::parse(text).or_raise();
+    let row = find_workflow(&document.head.name);
+    if let Some(row) = &row {
+        must_own(row, caller);
+    }
+    let (name, version) = store::save_draft(row, text, &document, caller, actor);
+    let owner = workflow(&name).owner;
+    let findings = check::findings(document, owner);
+    TableIterator::new(vec![(name, version, i32::try_from(findings.len()).unwrap_or(i32::MAX))])
+}
+
+/// A workflow that the caller may change.
+pub(super) fn owned(name: &str, caller: pgrx::pg_sys::Oid) -> WorkflowRow {
+    let row = workflow(name);
+    must_own(&row, caller);
+    row
+}
+
+fn must_own(row: &WorkflowRow, caller: pgrx::pg_sys::Oid) {
+    if !acts_for(caller, row.owner) {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for workflow \"{}\"", row.name),
+            Some(format!(
+                "It belongs to role {}; you are {}.",
+                role_name(row.owner),
+                role_name(caller)
+            )),
+            Some("Ask its owner, or clone it with wf.clone.".to_owned()),
+        );
+    }
+}
+
+fn latest(name: &str) -> Latest {
+    let row = workflow(name);
+    let version = row.draft.or(row.published);
+    Latest { version, owner: row.owner, name: row.name }
+}
+
+struct Latest {
+    version: Option<i32>,
+    owner: pgrx::pg_sys::Oid,
+    name: String,
+}
+
+fn document_of(latest: &Latest) -> String {
+    match latest.version {
+        Some(version) => store::document(version),
+        None => raise_as(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("workflow \"{}\" has neither a draft nor a published version", latest.name),
+            None,
+            None,
+        ),
+    }
+}
+
+fn refuse_existing(name: &str) {
+    if find_workflow(name).is_some() {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+            format!("workflow \"{name}\" exists already"),
+            None,
+            Some("Give another name, or change the workflow with wf.define.".to_owned()),
+        );
+    }
+}
+
+/// The document with another name.
+fn renamed(text: &str, name: &str) -> String {
+    // Malformed text is reported by the reader that follows, with its position.
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(mut map)) => {
+            map.insert("name".to_owned(), Value::String(name.to_owned()));
+            serde_json::to_string_pretty(&Value::Object(map)).unwrap_or_else(|_| text.to_owned())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Maps a participant of the documents to a database role, whose members alone may then settle its tasks.
+#[pg_extern(schema = "wf", name = "set_participant")]
+#[search_path(pg_catalog, pg_temp)]
+fn set_participant(
+    participant: Option<&str>,
+    role: default!(Option<&str>, "NULL"),
+    title: default!(Option<&str>, "NULL"),
+) {
+    let participant = given("participant", participant);
+    as_engine(|| {
+        spi::query(
+            "INSERT INTO wf.participants (participant, role, title)
+             VALUES ($1, (SELECT r.oid::regrole FROM pg_catalog.pg_roles AS r WHERE r.rolname = $2), $3)
+             ON CONFLICT (participant) DO UPDATE SET role = excluded.role, title = excluded.title",
+            &[
+                arg(participant),
+                crate::pg::types::optional(role.map(known_role)),
+                crate::pg::types::optional(title),
+            ],
+        );
+    });
+}
+
+fn known_role(role: &str) -> &str {
+    let known = spi::query("SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.rolname = $1", &[arg(role)]);
+    if known.is_empty() {
+        raise(
+            Error::new(ErrorCode::Unknown, format!("role \"{role}\" does not exist"))
+                .hint("Create it with CREATE ROLE."),
+        );
+    }
+    role
+}

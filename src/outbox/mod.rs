@@ -1,0 +1,168 @@
+//! The sender's side: lease, acknowledge, fail, report delivery.
+//!
+//! A lease hands messages over for a while; if the sender dies, they are leased again with the same idempotency key.
+//! Holds, cancelled cases and unread changes of the subject are looked at in the very statement that leases: once a
+//! payment has committed, no message of its case is handed over any more.
+//!
+//! Lock order: a lease locks message rows only and passes over those that are locked; everything else locks the cases
+//! first, in id order.
+
+mod report;
+
+use chrono::{DateTime, Utc};
+use pgrx::PgSqlErrorCode;
+use pgrx::datum::{Interval, TimestampWithTimeZone, Uuid};
+use pgrx::prelude::*;
+
+use crate::api::{given, timestamp};
+use crate::engine::as_engine;
+use crate::pg::json::JsonText;
+use crate::pg::raise::raise_as;
+use crate::pg::spi;
+use crate::pg::types::{arg, optional};
+use crate::settings;
+
+/// An interval from now, as the instant it leads to.
+fn after(interval: Interval) -> DateTime<Utc> {
+    let rows = spi::query(
+        "SELECT wf.now() + $1::interval",
+        &[arg(interval_text(interval))],
+    );
+    rows.first().map_or(DateTime::<Utc>::MAX_UTC, |row| row.must(1))
+}
+
+fn interval_text(interval: Interval) -> String {
+    format!("{} months {} days {} microseconds", interval.months(), interval.days(), interval.micros())
+}
+
+/// Hands over messages that may leave now.
+#[pg_extern(schema = "wf", name = "lease_messages")]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity, reason = "pgrx wants the row type spelt out")]
+fn lease_messages(
+    channel: default!(Option<String>, "NULL"),
+    max_messages: default!(i32, 100),
+    lease: default!(Option<Interval>, "'5 minutes'"),
+    sender: default!(Option<String>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(message_id, i64),
+        name!(case_id, i64),
+        name!(channel, String),
+        name!(recipient, Option<String>),
+        name!(payload, JsonText),
+        name!(idempotency_key, Uuid),
+        name!(attempt, i32),
+        name!(leased_until, TimestampWithTimeZone),
+    ),
+> {
+    let lease = given("lease", lease);
+    if max_messages < 1 {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("max_messages is {max_messages}"),
+            None,
+            Some("Ask for at least one message.".to_owned()),
+        );
+    }
+    as_engine(|| {
+        let until = after(lease);
+        report::give_up_expired();
+        let channels = match channel {
+            Some(channel) => vec![known_channel(channel)],
+            None => CHANNELS.iter().map(|c| (*c).to_owned()).collect(),
+        };
+        let mut leased = Vec::new();
+        for channel in channels {
+            let wanted = i64::from(max_messages) - leased.len() as i64;
+            if wanted > 0 {
+                lease_channel(&channel, wanted, until, sender.as_deref(), &mut leased);
+            }
+        }
+        TableIterator::new(leased)
+    })
+}
+
+/// The channels that message steps use.
+const CHANNELS: [&str; 3] = ["email", "letter", "sms"];
+
+fn known_channel(channel: String) -> String {
+    if !CHANNELS.contains(&channel.as_str()) {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("channel \"{channel}\" does not exist"),
+            None,
+            Some(format!("Channels are {}.", CHANNELS.join(", "))),
+        );
+    }
+    channel
+}
+
+type Leased = (
+    i64,
+    i64,
+    String,
+    Option<String>,
+    JsonText,
+    Uuid,
+    i32,
+    TimestampWithTimeZone,
+);
+
+/// The one statement that leases, with everything that can keep a message here.
+fn lease_channel(
+    channel: &str,
+    limit: i64,
+    until: DateTime<Utc>,
+    sender: Option<&str>,
+    leased: &mut Vec<Leased>,
+) {
+    let rows = spi::query(
+        "WITH due AS MATERIALIZED (
+             SELECT o.message_id
+             FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
+             WHERE o.type = $1 AND o.state IN ('queued', 'leased') AND o.not_before <= wf.now()
+               AND (o.not_after IS NULL OR o.not_after > wf.now())
+               AND c.state IN ('running', 'completed')
+               AND NOT EXISTS (
+                   SELECT FROM wf.case_subjects AS s JOIN wf.inbox AS i ON i.subject_id = s.subject_id
+                   WHERE s.case_id = o.case_id AND (i.key = s.key OR i.key IS NULL))
+             ORDER BY o.not_before LIMIT $2
+             FOR UPDATE OF o SKIP LOCKED)
+         UPDATE wf.outbox AS o
+         SET state = 'leased', attempts = o.attempts + 1, not_before = $3, sender = $4
+         FROM due AS d WHERE o.message_id = d.message_id
+         RETURNING o.message_id, o.case_id, o.payload ->> 'to', o.payload::text, o.idempotency_key::text,
+                   o.attempts::int4",
+        &[arg(channel), arg(limit), arg(until), optional(sender)],
+    );
+    for row in rows.iter() {
+        leased.push((
+            row.must(1),
+            row.must(2),
+            channel.to_owned(),
+            row.get(3),
+            JsonText(row.must(4)),
+            uuid(&row.must::<String>(5)),
+            row.must(6),
+            timestamp(until),
+        ));
+    }
+}
+
+fn uuid(text: &str) -> Uuid {
+    let mut bytes = [0u8; 16];
+    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        *byte = pair.iter().fold(0u8, |acc, digit| acc << 4 | (*digit as u8));
+    }
+    Uuid::from_bytes(bytes)
+}
+
+/// How long a message waits before it is tried again, after so many attempts.
+fn retry_pause(attempts: i16) -> String {
+    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(10);
+    let seconds = settings::retry_backoff().as_secs().max(1) << doublings;
+    format!("{seconds} seconds")
+}

@@ -1,0 +1,267 @@
+//! What the sender says about messages it was handed: sent, failed, delivered, bounced. Moves the cases that wait for it.
+
+use std::collections::HashMap;
+
+use pgrx::PgSqlErrorCode;
+use pgrx::datum::Interval;
+use pgrx::prelude::*;
+use workflow_core::game::Event;
+use workflow_core::kinds::DoneWhen;
+use workflow_core::{Error, ErrorCode};
+
+use super::{after, retry_pause};
+use crate::api::{act, actor, given};
+use crate::engine::as_engine;
+use crate::pg::raise::raise_as;
+use crate::pg::spi;
+use crate::pg::types::{arg, array, array_of, optional};
+use crate::settings;
+
+/// A message row, by what its case needs to know.
+struct Message {
+    id: i64,
+    case: i64,
+    step: i16,
+    visit: i16,
+}
+
+/// The sender has handed these to the provider. Gives back how many were waiting for it; the same call again is no
+/// error.
+#[pg_extern(schema = "wf", name = "ack_messages")]
+#[search_path(pg_catalog, pg_temp)]
+fn ack_messages(
+    message_ids: Option<Vec<i64>>,
+    provider_ids: default!(Option<Vec<Option<String>>>, "NULL"),
+) -> i32 {
+    let ids = given("message_ids", message_ids);
+    let providers = provider_ids.unwrap_or_default();
+    if !providers.is_empty() && providers.len() != ids.len() {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("{} message_ids but {} provider_ids", ids.len(), providers.len()),
+            None,
+            Some("Give one provider id for each message, or none at all.".to_owned()),
+        );
+    }
+    let actor = actor();
+    as_engine(|| {
+        must_exist(&ids);
+        let cases = lock_cases(&ids);
+        let provider = |i: usize| providers.get(i).cloned().flatten();
+        // A lease that ran out does not matter: the message has gone.
+        let rows = spi::query(
+            "UPDATE wf.outbox AS o
+             SET state = 'sent', finished_at = wf.now(), provider_id = n.provider_id, reason = NULL
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::text[])) AS n(message_id, provider_id)
+             WHERE o.message_id = n.message_id AND o.state IN ('leased', 'queued', 'dead') AND o.attempts > 0
+             RETURNING o.message_id, o.case_id, o.step_no, o.visit",
+            &[array(ids.iter().copied()), array_of((0..ids.len()).map(provider))],
+        );
+        let messages = read(&rows);
+        settle(&cases, &messages, &actor, DoneWhen::Sent);
+        i32::try_from(messages.len()).unwrap_or(i32::MAX)
+    })
+}
+
+/// The sender could not hand these over. They are tried again after `retry_after`, or after a pause that grows; after
+/// the last attempt they are dead and an incident.
+#[pg_extern(schema = "wf", name = "fail_messages")]
+#[search_path(pg_catalog, pg_temp)]
+fn fail_messages(
+    message_ids: Option<Vec<i64>>,
+    error: Option<String>,
+    retry_after: default!(Option<Interval>, "NULL"),
+) -> i32 {
+    let ids = given("message_ids", message_ids);
+    let error = given("error", error);
+    let actor = actor();
+    as_engine(|| {
+        must_exist(&ids);
+        let cases = lock_cases(&ids);
+        let retry_at = retry_after.map(after);
+        let rows = spi::query(
+            "SELECT o.message_id, o.case_id, o.step_no, o.visit, o.attempts FROM wf.outbox AS o
+             WHERE o.message_id = ANY ($1) AND o.state = 'leased' ORDER BY o.message_id FOR UPDATE",
+            &[array(ids.iter().copied())],
+        );
+        let max = settings::max_attempts();
+        let (mut again, mut dead) = (Vec::new(), Vec::new());
+        for (message, row) in read(&rows).into_iter().zip(rows.iter()) {
+            let attempts: i16 = row.must(5);
+            if i32::from(attempts) >= max {
+                dead.push(message);
+            } else {
+                again.push((message.id, retry_pause(attempts)));
+            }
+        }
+        spi::query(
+            "UPDATE wf.outbox AS o
+             SET state = 'queued', not_before = coalesce($3, wf.now() + n.pause::interval), reason = $4
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::text[])) AS n(message_id, pause)
+             WHERE o.message_id = n.message_id",
+            &[
+                array(again.iter().map(|(id, _)| *id)),
+                array(again.iter().map(|(_, pause)| pause.as_str())),
+                optional(retry_at),
+                arg(error.as_str()),
+            ],
+        );
+        bury(&cases, &dead, &error, &actor);
+        i32::try_from(again.len() + dead.len()).unwrap_or(i32::MAX)
+    })
+}
+
+/// The provider reports on a message: `delivered` or `bounced`.
+#[pg_extern(schema = "wf", name = "report_delivery")]
+#[search_path(pg_catalog, pg_temp)]
+fn report_delivery(
+    message_id: Option<i64>,
+    status: Option<String>,
+    detail: default!(Option<String>, "NULL"),
+) {
+    let (id, status) = (given("message_id", message_id), given("status", status));
+    if status != "delivered" && status != "bounced" {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("delivery status \"{status}\" is not known"),
+            None,
+            Some("Report delivered or bounced.".to_owned()),
+        );
+    }
+    let actor = actor();
+    as_engine(|| {
+        must_exist(&[id]);
+        let cases = lock_cases(&[id]);
+        let rows = spi::query(
+            "UPDATE wf.outbox AS o SET state = $2::wf.message_state, finished_at = wf.now(), reason = $3
+             WHERE o.message_id = $1 AND o.state IN ('leased', 'sent', 'delivered')
+               AND o.state <> $2::wf.message_state
+             RETURNING o.message_id, o.case_id, o.step_no, o.visit",
+            &[arg(id), arg(status.as_str()), optional(detail.as_deref())],
+        );
+        let messages = read(&rows);
+        if status == "delivered" {
+            settle(&cases, &messages, &actor, DoneWhen::Delivered);
+            return;
+        }
+        let text = detail.unwrap_or_else(|| "no reason given".to_owned());
+        undeliverable(&cases, &messages, &actor, Event::MessageBounced, &format!("the message bounced: {text}"));
+    });
+}
+
+/// Messages whose sender died at the last attempt: nobody will say so, so the next lease does.
+pub fn give_up_expired() {
+    let rows = spi::query(
+        "SELECT o.message_id FROM wf.outbox AS o
+         WHERE o.state = 'leased' AND o.not_before <= wf.now() AND o.attempts >= $1 LIMIT 1000",
+        &[arg(settings::max_attempts())],
+    );
+    let ids: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
+    if ids.is_empty() {
+        return;
+    }
+    let cases = lock_cases(&ids);
+    let rows = spi::query(
+        "SELECT o.message_id, o.case_id, o.step_no, o.visit FROM wf.outbox AS o
+         WHERE o.message_id = ANY ($1) AND o.state = 'leased' AND o.not_before <= wf.now()
+         ORDER BY o.message_id FOR UPDATE",
+        &[array(ids)],
+    );
+    bury(&cases, &read(&rows), "the sender did not report back within its lease", "engine");
+}
+
+fn read(rows: &spi::Rows) -> Vec<Message> {
+    rows.iter()
+        .map(|row| Message {
+            id: row.must(1),
+            case: row.must(2),
+            step: row.must(3),
+            visit: row.must(4),
+        })
+        .collect()
+}
+
+fn must_exist(ids: &[i64]) {
+    let rows = spi::query(
+        "SELECT n.id FROM unnest($1::bigint[]) AS n(id)
+         WHERE NOT EXISTS (SELECT FROM wf.outbox AS o WHERE o.message_id = n.id) LIMIT 1",
+        &[array(ids.iter().copied())],
+    );
+    if let Some(row) = rows.first() {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            format!("message {} does not exist", row.must::<i64>(1)),
+            None,
+            Some("Report only messages that wf.lease_messages has given.".to_owned()),
+        );
+    }
+}
+
+/// The cases of messages, locked before the messages are.
+fn lock_cases(ids: &[i64]) -> Vec<i64> {
+    let rows = spi::query(
+        "SELECT DISTINCT o.case_id FROM wf.outbox AS o WHERE o.message_id = ANY ($1) ORDER BY 1",
+        &[array(ids.iter().copied())],
+    );
+    let cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
+    crate::engine::batch::lock_waiting(&cases)
+}
+
+fn by_case(messages: &[Message]) -> HashMap<i64, Vec<&Message>> {
+    let mut map: HashMap<i64, Vec<&Message>> = HashMap::new();
+    for message in messages {
+        map.entry(message.case).or_default().push(message);
+    }
+    map
+}
+
+fn settle(cases: &[i64], messages: &[Message], actor: &str, how_far: DoneWhen) {
+    if messages.is_empty() {
+        return;
+    }
+    let by_case = by_case(messages);
+    act(cases, actor, &|batch, index, facts| {
+        let env = batch.context.env();
+        let case = &mut batch.cases[index].case;
+        for message in by_case.get(&case.id).into_iter().flatten() {
+            case.message_came_to(message.step, message.visit, how_far, facts, &env, &mut batch.effects);
+        }
+        Ok(())
+    });
+}
+
+fn bury(cases: &[i64], dead: &[Message], error: &str, actor: &str) {
+    if dead.is_empty() {
+        return;
+    }
+    spi::query(
+        "UPDATE wf.outbox AS o SET state = 'dead', reason = $2, finished_at = wf.now() WHERE o.message_id = ANY ($1)",
+        &[array(dead.iter().map(|m| m.id)), arg(error)],
+    );
+    undeliverable(
+        cases,
+        dead,
+        actor,
+        Event::MessageDead,
+        &format!("the sender has given up: {error}"),
+    );
+}
+
+fn undeliverable(cases: &[i64], messages: &[Message], actor: &str, event: Event, text: &str) {
+    if messages.is_empty() {
+        return;
+    }
+    let by_case = by_case(messages);
+    act(cases, actor, &|batch, index, facts| {
+        let env = batch.context.env();
+        let case = &mut batch.cases[index].case;
+        for message in by_case.get(&case.id).into_iter().flatten() {
+            let name = case.program.step_name(message.step).to_owned();
+            let error = Error::new(ErrorCode::State, format!("step \"{name}\": {text}"))
+                .detail(format!("Message {} of case {}.", message.id, message.case))
+                .hint("Mend the cause, then call wf.retry for a new message; or wf.skip or wf.cancel.");
+            case.message_failed(message.step, message.visit, event, &error, facts, &env, &mut batch.effects);
+        }
+        Ok(())
+    });
+}
