@@ -82,6 +82,22 @@ extension_sql_file!(
     requires = ["runtime"]
 );
 
+extension_sql_file!(
+    "../sql/50_definitions_api.sql",
+    name = "definitions_api",
+    requires = ["run_due"]
+);
+extension_sql_file!(
+    "../sql/51_runtime_api.sql",
+    name = "runtime_api",
+    requires = ["definitions_api"]
+);
+extension_sql_file!(
+    "../sql/52_outbox_api.sql",
+    name = "outbox_api",
+    requires = ["runtime_api"]
+);
+
 /// Required by `cargo pgrx test`.
 #[cfg(test)]
 pub mod pg_test {

@@ -3,16 +3,28 @@
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::{OpenSteps, act, actor, call, given, must_be_theirs, now, open_steps, unknown_case};
+use super::{act, actor, call, given, must_be_theirs, now, open_steps, unknown_case};
 use crate::engine::as_engine;
 use crate::pg::acting::current_role;
 use crate::pg::spi;
 use crate::pg::types::{arg, instant_from_pg, optional};
 
 /// Does now what is scheduled for later.
-#[pg_extern(schema = "wf", name = "advance")]
-#[search_path(pg_catalog, pg_temp)]
-fn advance(case_id: Option<i64>, step: default!(Option<String>, "NULL")) -> OpenSteps {
+#[pg_extern(sql = false)]
+fn advance(
+    case_id: Option<i64>,
+    step: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     call(given("case_id", case_id), &|batch, index, _| {
         let token = batch.cases[index].case.step_run(step.as_deref())?;
         let env = batch.context.env();
@@ -21,23 +33,50 @@ fn advance(case_id: Option<i64>, step: default!(Option<String>, "NULL")) -> Open
 }
 
 /// Takes a named leg of a question, a task with outcomes, or a decision.
-#[pg_extern(schema = "wf", name = "branch")]
-#[search_path(pg_catalog, pg_temp)]
-fn branch(case_id: Option<i64>, step: Option<String>, leg: Option<String>) -> OpenSteps {
+#[pg_extern(sql = false)]
+fn branch(
+    case_id: Option<i64>,
+    step: Option<String>,
+    leg: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let (step, leg) = (given("step", step), given("leg", leg));
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {
         let token = batch.cases[index].case.step_run(Some(&step))?;
         must_be_theirs(batch, index, token, caller);
         let env = batch.context.env();
-        batch.cases[index].case.branch(token, &leg, facts, &env, &mut batch.effects)
+        batch.cases[index]
+            .case
+            .branch(token, &leg, facts, &env, &mut batch.effects)
     })
 }
 
 /// Ends a case for good.
-#[pg_extern(schema = "wf", name = "cancel")]
-#[search_path(pg_catalog, pg_temp)]
-fn cancel(case_id: Option<i64>, reason: default!(Option<String>, "'cancelled'")) -> OpenSteps {
+#[pg_extern(sql = false)]
+fn cancel(
+    case_id: Option<i64>,
+    reason: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let reason = reason.unwrap_or_else(|| "cancelled".to_owned());
     call(given("case_id", case_id), &|batch, index, _| {
         let case = &mut batch.cases[index].case;
@@ -50,13 +89,22 @@ fn cancel(case_id: Option<i64>, reason: default!(Option<String>, "'cancelled'"))
 }
 
 /// Puts a case on hold, perhaps until a time.
-#[pg_extern(schema = "wf", name = "hold")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn hold(
     case_id: Option<i64>,
-    reason: default!(Option<String>, "'on hold'"),
-    until: default!(Option<TimestampWithTimeZone>, "NULL"),
-) -> OpenSteps {
+    reason: Option<String>,
+    until: Option<TimestampWithTimeZone>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let case = given("case_id", case_id);
     let reason = reason.unwrap_or_else(|| "on hold".to_owned());
     let until = until.map(|at| instant_from_pg(at.into()));
@@ -75,7 +123,13 @@ fn hold(
              WHERE NOT EXISTS (SELECT FROM wf.holds AS h
                                WHERE h.case_id = $1 AND h.released_at IS NULL AND h.reason = $2
                                  AND h.until IS NOT DISTINCT FROM $3)",
-            &[arg(case), arg(reason.as_str()), optional(until), arg(now()), arg(actor.as_str())],
+            &[
+                arg(case),
+                arg(reason.as_str()),
+                optional(until),
+                arg(now()),
+                arg(actor.as_str()),
+            ],
         );
         crate::worker::wake::on_commit();
         open_steps(case)
@@ -83,9 +137,20 @@ fn hold(
 }
 
 /// Ends all holds of a case.
-#[pg_extern(schema = "wf", name = "release")]
-#[search_path(pg_catalog, pg_temp)]
-fn release(case_id: Option<i64>) -> OpenSteps {
+#[pg_extern(sql = false)]
+fn release(
+    case_id: Option<i64>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let case = given("case_id", case_id);
     let actor = actor();
     as_engine(|| {
@@ -105,36 +170,55 @@ fn release(case_id: Option<i64>) -> OpenSteps {
 }
 
 /// Takes up a step run that has failed.
-#[pg_extern(schema = "wf", name = "retry")]
-#[search_path(pg_catalog, pg_temp)]
-fn retry(case_id: Option<i64>, step: default!(Option<String>, "NULL")) -> OpenSteps {
+#[pg_extern(sql = false)]
+fn retry(
+    case_id: Option<i64>,
+    step: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     call(given("case_id", case_id), &|batch, index, facts| {
         let token = batch.cases[index].case.step_run(step.as_deref())?;
         let env = batch.context.env();
-        batch.cases[index].case.retry(token, facts, &env, &mut batch.effects)
+        batch.cases[index]
+            .case
+            .retry(token, facts, &env, &mut batch.effects)
     })
 }
 
 /// Leaves a step out.
-#[pg_extern(schema = "wf", name = "skip")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn skip(
     case_id: Option<i64>,
     step: Option<String>,
-    reason: default!(Option<String>, "NULL"),
-) -> OpenSteps {
+    reason: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let step = given("step", step);
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {
         let token = batch.cases[index].case.step_run(Some(&step))?;
         must_be_theirs(batch, index, token, caller);
         let env = batch.context.env();
-        batch.cases[index].case.skip(
-            token,
-            reason.as_deref(),
-            facts,
-            &env,
-            &mut batch.effects,
-        )
+        batch.cases[index]
+            .case
+            .skip(token, reason.as_deref(), facts, &env, &mut batch.effects)
     })
 }

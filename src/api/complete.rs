@@ -1,6 +1,7 @@
 //! wf.complete and wf.complete_step: settling what is open to a person.
 
 use pgrx::PgSqlErrorCode;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use workflow_core::game::Settlement;
 
@@ -13,13 +14,22 @@ use crate::pg::spi;
 use crate::pg::types::arg;
 
 /// Settles a task by its id.
-#[pg_extern(schema = "wf", name = "complete")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn complete(
     task_id: Option<i64>,
-    outcome: default!(Option<String>, "NULL"),
-    data: default!(Option<JsonbText>, "NULL"),
-) -> OpenSteps {
+    outcome: Option<String>,
+    data: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let task = given("task_id", task_id);
     let data = data.map(|d| d.0);
     let (actor, caller) = (actor(), current_role());
@@ -37,11 +47,20 @@ fn complete(
             };
             found.set(true);
             must_be_theirs(batch, index, token, caller);
-            let settlement = Settlement { outcome: outcome.as_deref(), data: data.as_deref() };
+            let settlement = Settlement {
+                outcome: outcome.as_deref(),
+                data: data.as_deref(),
+            };
             let env = batch.context.env();
-            batch.cases[index].case.settle(token, settlement, facts, &env, &mut batch.effects)
+            batch.cases[index]
+                .case
+                .settle(token, settlement, facts, &env, &mut batch.effects)
         });
-        if found.get() { open_steps(case) } else { settled_before(task, outcome.as_deref()) }
+        if found.get() {
+            open_steps(case)
+        } else {
+            settled_before(task, outcome.as_deref())
+        }
     })
 }
 
@@ -50,7 +69,8 @@ fn open_task(task: i64) -> Option<(i64, i16, i16)> {
         "SELECT t.case_id, t.step_no, t.visit FROM wf.tasks AS t WHERE t.task_id = $1",
         &[arg(task)],
     );
-    rows.first().map(|row| (row.must(1), row.must(2), row.must(3)))
+    rows.first()
+        .map(|row| (row.must(1), row.must(2), row.must(3)))
 }
 
 /// A call repeated after it took effect (a lost answer, a double click) is no error; a different one is.
@@ -88,22 +108,36 @@ fn settled_before(task: i64, outcome: Option<&str>) -> OpenSteps {
 }
 
 /// Settles the open run of a step.
-#[pg_extern(schema = "wf", name = "complete_step")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn complete_step(
     case_id: Option<i64>,
     step: Option<String>,
-    outcome: default!(Option<String>, "NULL"),
-    data: default!(Option<JsonbText>, "NULL"),
-) -> OpenSteps {
+    outcome: Option<String>,
+    data: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let (case, step) = (given("case_id", case_id), given("step", step));
     let data = data.map(|d| d.0);
     let caller = current_role();
     call(case, &|batch, index, facts| {
         let token = batch.cases[index].case.step_run(Some(&step))?;
         must_be_theirs(batch, index, token, caller);
-        let settlement = Settlement { outcome: outcome.as_deref(), data: data.as_deref() };
+        let settlement = Settlement {
+            outcome: outcome.as_deref(),
+            data: data.as_deref(),
+        };
         let env = batch.context.env();
-        batch.cases[index].case.settle(token, settlement, facts, &env, &mut batch.effects)
+        batch.cases[index]
+            .case
+            .settle(token, settlement, facts, &env, &mut batch.effects)
     })
 }

@@ -61,7 +61,11 @@ pub fn given<T>(name: &str, value: Option<T>) -> T {
 /// Who acts, for history: the role that logged in, and the effective one if it is another.
 pub fn actor() -> String {
     let (session, current) = (role_name(session_role()), role_name(current_role()));
-    if session == current { session } else { format!("{session} as {current}") }
+    if session == current {
+        session
+    } else {
+        format!("{session} as {current}")
+    }
 }
 
 /// The rows that a call returns.
@@ -113,7 +117,9 @@ pub fn act(cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
     let whole = |run_on: bool| -> Result<(), Error> {
         let mut batch = Batch::load(&locked, actor);
         for indexes in batch.by_version().into_values() {
-            let Some(answers) = batch.ask_watch(&indexes) else { continue };
+            let Some(answers) = batch.ask_watch(&indexes) else {
+                continue;
+            };
             for (position, index) in indexes.into_iter().enumerate() {
                 op(&mut batch, index, &answers.facts(position))?;
             }
@@ -151,18 +157,25 @@ pub fn call(case: i64, op: &Act<'_>) -> OpenSteps {
 pub fn must_be_theirs(batch: &Batch, index: usize, token: usize, caller: pgrx::pg_sys::Oid) {
     let loaded = &batch.cases[index];
     let step = loaded.case.program.step(loaded.case.tokens[token].step);
-    let Some(participant) = step.and_then(|s| s.participant.as_deref()) else { return };
+    let Some(participant) = step.and_then(|s| s.participant.as_deref()) else {
+        return;
+    };
     let rows = spi::query(
         "SELECT p.role::oid FROM wf.participants AS p WHERE p.participant = $1 AND p.role IS NOT NULL",
         &[arg(participant)],
     );
-    let Some(role) = rows.first().map(|row| row.must(1)) else { return };
+    let Some(role) = rows.first().map(|row| row.must(1)) else {
+        return;
+    };
     if !acts_for(caller, role) && !acts_for(caller, loaded.version.owner) {
         raise_as(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             format!(
                 "step \"{}\" of case {} is not yours to settle",
-                loaded.case.program.step_name(loaded.case.tokens[token].step),
+                loaded
+                    .case
+                    .program
+                    .step_name(loaded.case.tokens[token].step),
                 loaded.case.id
             ),
             Some(format!(
@@ -170,7 +183,10 @@ pub fn must_be_theirs(batch: &Batch, index: usize, token: usize, caller: pgrx::p
                 role_name(role),
                 role_name(caller)
             )),
-            Some(format!("Ask for membership: GRANT {} TO ….", role_name(role))),
+            Some(format!(
+                "Ask for membership: GRANT {} TO ….",
+                role_name(role)
+            )),
         );
     }
 }
@@ -197,7 +213,11 @@ pub fn release_expired_holds() -> usize {
         &[array(locked.iter().copied())],
     );
     let still: Vec<i64> = still.iter().map(|row| row.must(1)).collect();
-    let free: Vec<i64> = locked.iter().copied().filter(|id| !still.contains(id)).collect();
+    let free: Vec<i64> = locked
+        .iter()
+        .copied()
+        .filter(|id| !still.contains(id))
+        .collect();
     let mut batch = Batch::load(&free, "engine");
     for index in 0..batch.cases.len() {
         // A case that is not on hold (any more) needs no release.

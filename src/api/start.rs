@@ -3,15 +3,16 @@
 use std::rc::Rc;
 
 use pgrx::PgSqlErrorCode;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use workflow_core::game::parse_data;
 
-use super::{OpenSteps, actor, given, open_steps};
+use super::{actor, given, open_steps};
+use crate::engine::as_engine;
 use crate::engine::batch::{Batch, new_case, new_case_ids};
 use crate::engine::inbox::{account, start_read};
 use crate::engine::reads::{Purpose, Question};
 use crate::engine::versions::{Version, version, workflow};
-use crate::engine::as_engine;
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
 use crate::pg::spi;
@@ -19,13 +20,22 @@ use crate::pg::types::{arg, array};
 use crate::settings;
 
 /// Starts a case of a workflow for one row of its subject, now, whatever the start rule says.
-#[pg_extern(schema = "wf", name = "start")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn start(
     workflow: Option<&str>,
     key: Option<String>,
-    vars: default!(Option<JsonbText>, "NULL"),
-) -> OpenSteps {
+    vars: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
     let (workflow, key) = (given("workflow", workflow), given("key", key));
     let vars = vars.map(|v| v.0);
     let actor = actor();
@@ -40,7 +50,9 @@ fn start(
                     version.subject.name
                 ),
                 None,
-                Some(format!("Go on with case {case}, or end it first: SELECT wf.cancel({case}).")),
+                Some(format!(
+                    "Go on with case {case}, or end it first: SELECT wf.cancel({case})."
+                )),
             );
         }
         let ids = create(&version, keys, vars.as_deref(), &actor);
@@ -49,12 +61,11 @@ fn start(
 }
 
 /// Starts a case for each key that has no open case of the workflow yet; gives back how many.
-#[pg_extern(schema = "wf", name = "start_many")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn start_many(
     workflow: Option<&str>,
     keys: Option<Vec<Option<String>>>,
-    vars: default!(Option<JsonbText>, "NULL"),
+    vars: Option<JsonbText>,
 ) -> i64 {
     let (workflow, keys) = (given("workflow", workflow), given("keys", keys));
     let keys: Vec<String> = keys.into_iter().map(|key| given("keys", key)).collect();
@@ -63,7 +74,9 @@ fn start_many(
     as_engine(|| {
         let version = startable(workflow);
         let mut seen = std::collections::HashSet::new();
-        let size = usize::try_from(settings::batch_size()).unwrap_or(1000).max(1);
+        let size = usize::try_from(settings::batch_size())
+            .unwrap_or(1000)
+            .max(1);
         let mut started = 0;
         for chunk in keys.chunks(size) {
             // A connection a chunk, so that its memory goes with it.
@@ -105,7 +118,11 @@ fn open_cases(version: &Version, keys: &[String]) -> Vec<(String, i64)> {
     let rows = spi::query(
         "SELECT s.key, s.case_id FROM wf.case_subjects AS s
          WHERE s.subject_id = $1 AND s.key = ANY ($2) AND s.workflow_id = $3 AND s.slot = 0",
-        &[arg(version.subject.id), array(keys.iter()), arg(version.workflow_id)],
+        &[
+            arg(version.subject.id),
+            array(keys.iter()),
+            arg(version.workflow_id),
+        ],
     );
     rows.iter().map(|row| (row.must(1), row.must(2))).collect()
 }
@@ -118,17 +135,29 @@ fn create(version: &Rc<Version>, keys: Vec<String>, vars: Option<&str>, actor: &
     if let Some(vars) = vars {
         parse_data(vars).or_raise();
     }
-    let plan = version.reads.get(Purpose::Start, &version.subject, version.owner, || {
-        start_read(version)
-    });
-    let questions: Vec<Question<'_>> =
-        keys.iter().map(|key| Question { key, vars, answers: None }).collect();
+    let plan = version
+        .reads
+        .get(Purpose::Start, &version.subject, version.owner, || {
+            start_read(version)
+        });
+    let questions: Vec<Question<'_>> = keys
+        .iter()
+        .map(|key| Question {
+            key,
+            vars,
+            answers: None,
+        })
+        .collect();
     let answers = plan.ask(&questions);
     drop(questions);
     refuse(version, &keys, "do not exist", &|i| !answers.facts(i).found);
     if version.subject.eligible.is_some() {
         refuse(version, &keys, "are not eligible for a case", &|i| {
-            !answers.facts(i).conditions.last().is_some_and(|holds| *holds)
+            !answers
+                .facts(i)
+                .conditions
+                .last()
+                .is_some_and(|holds| *holds)
         });
     }
     let mut batch = Batch::new(actor);
@@ -146,12 +175,16 @@ fn create(version: &Rc<Version>, keys: Vec<String>, vars: Option<&str>, actor: &
 }
 
 fn refuse(version: &Version, keys: &[String], what: &str, wrong: &dyn Fn(usize) -> bool) {
-    let wrong: Vec<&str> =
-        (0..keys.len()).filter(|i| wrong(*i)).map(|i| keys[i].as_str()).collect();
+    let wrong: Vec<&str> = (0..keys.len())
+        .filter(|i| wrong(*i))
+        .map(|i| keys[i].as_str())
+        .collect();
     let Some(first) = wrong.first() else { return };
     let name = &version.subject.name;
     let message = if wrong.len() == 1 {
-        let what = what.replace("do not exist", "does not exist").replace("are not", "is not");
+        let what = what
+            .replace("do not exist", "does not exist")
+            .replace("are not", "is not");
         format!("{name} {first} {what}")
     } else {
         format!("{} rows of subject \"{name}\" {what}", wrong.len())
@@ -160,7 +193,14 @@ fn refuse(version: &Version, keys: &[String], what: &str, wrong: &dyn Fn(usize) 
     raise_as(
         PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
         message,
-        Some(format!("Keys: {}{}.", shown.join(", "), if wrong.len() > 10 { ", …" } else { "" })),
-        Some("Cases are about rows of the subject's details that its eligible condition takes.".to_owned()),
+        Some(format!(
+            "Keys: {}{}.",
+            shown.join(", "),
+            if wrong.len() > 10 { ", …" } else { "" }
+        )),
+        Some(
+            "Cases are about rows of the subject's details that its eligible condition takes."
+                .to_owned(),
+        ),
     )
 }

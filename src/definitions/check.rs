@@ -8,9 +8,7 @@ use workflow_core::document::Document;
 use workflow_core::finding::{Finding, Findings};
 use workflow_core::program::{Program, Read, Roles};
 use workflow_core::row::{ColumnType, Columns};
-use workflow_core::validate::{
-    ColumnUse, SqlScope, SqlText, sql_texts, subject_columns, validate,
-};
+use workflow_core::validate::{ColumnUse, SqlScope, SqlText, sql_texts, subject_columns, validate};
 
 use super::expression;
 use crate::engine::context::Context;
@@ -39,7 +37,10 @@ pub fn findings(document: Document, owner: Oid) -> Vec<Finding> {
         Some(subject) => match &subject.broken {
             Some(reason) => findings.error(
                 "workflow",
-                format!("the binding of subject \"{}\" is out of order: {reason}", subject.name),
+                format!(
+                    "the binding of subject \"{}\" is out of order: {reason}",
+                    subject.name
+                ),
                 "Repair it with wf.bind_subject.",
             ),
             None => against(&program, &subject, owner, &mut findings),
@@ -62,14 +63,20 @@ fn surroundings(program: &Program, findings: &mut Findings) {
         if !rule.needs_calendar(program.default_roll()) {
             continue;
         }
-        let name = rule.calendar.as_deref().unwrap_or(program.default_calendar());
+        let name = rule
+            .calendar
+            .as_deref()
+            .unwrap_or(program.default_calendar());
         if seen.contains(&name) {
             continue;
         }
         seen.push(name);
         let place = step.map_or_else(|| "start".to_owned(), |s| format!("step \"{}\"", s.name));
         let day = env.now.date_naive();
-        let known = env.calendars.calendar(name).and_then(|calendar| calendar.is_open(day));
+        let known = env
+            .calendars
+            .calendar(name)
+            .and_then(|calendar| calendar.is_open(day));
         if let Err(error) = known {
             findings.error(place, error.message, error.hint.unwrap_or_default());
         }
@@ -82,8 +89,13 @@ fn against(program: &Program, subject: &Subject, owner: Oid, findings: &mut Find
         Err(failure) => {
             findings.error(
                 "workflow",
-                format!("the details of subject \"{}\" cannot be read: {}", subject.name, failure.message),
-                failure.hint.unwrap_or_else(|| "Mend the details view or the binding.".to_owned()),
+                format!(
+                    "the details of subject \"{}\" cannot be read: {}",
+                    subject.name, failure.message
+                ),
+                failure
+                    .hint
+                    .unwrap_or_else(|| "Mend the details view or the binding.".to_owned()),
             );
             return;
         }
@@ -103,7 +115,10 @@ fn against(program: &Program, subject: &Subject, owner: Oid, findings: &mut Find
             Some((_, kind)) if used.used_as == ColumnUse::Anchor && !is_date(*kind) => findings
                 .error(
                     used.place,
-                    format!("column \"{}\" is no date or timestamp, but a date counts from it", used.column),
+                    format!(
+                        "column \"{}\" is no date or timestamp, but a date counts from it",
+                        used.column
+                    ),
                     "Use a column of type date, timestamp or timestamptz.",
                 ),
             Some(_) => {}
@@ -114,21 +129,29 @@ fn against(program: &Program, subject: &Subject, owner: Oid, findings: &mut Find
         sql(&text, subject, owner, findings);
     }
     if let Some(eligible) = &subject.eligible {
-        let text =
-            SqlText { place: "start".to_owned(), sql: eligible.clone(), scope: SqlScope::Start };
+        let text = SqlText {
+            place: "start".to_owned(),
+            sql: eligible.clone(),
+            scope: SqlScope::Start,
+        };
         sql(&text, subject, owner, findings);
     }
 }
 
 fn is_date(kind: ColumnType) -> bool {
-    matches!(kind, ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampTz)
+    matches!(
+        kind,
+        ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampTz
+    )
 }
 
 /// A message step needs to know whom to write to.
 fn addresses(program: &Program, subject: &Subject, findings: &mut Findings) {
     use workflow_core::kinds::Channel;
     for step in &program.steps {
-        let Some(channel) = step.kind.channel() else { continue };
+        let Some(channel) = step.kind.channel() else {
+            continue;
+        };
         let argument = match channel {
             Channel::Email => "email",
             Channel::Sms => "phone",
@@ -156,7 +179,10 @@ fn sql(text: &SqlText, subject: &Subject, owner: Oid, findings: &mut Findings) {
         }
         let sql = match &text.scope {
             SqlScope::Start | SqlScope::Subject => {
-                let read = Read { conditions: vec![text.sql.clone()], columns: Vec::new() };
+                let read = Read {
+                    conditions: vec![text.sql.clone()],
+                    columns: Vec::new(),
+                };
                 read_sql(subject, &read, &Columns::default())
             }
             SqlScope::Write { column } => update_sql(subject, &[(column, &text.sql)]),

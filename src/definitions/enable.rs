@@ -18,9 +18,8 @@ use crate::worker::wake;
 
 /// Turns a workflow on. With `backfill` the rows that match its start rule already get their cases now; gives back how
 /// many.
-#[pg_extern(schema = "wf", name = "enable")]
-#[search_path(pg_catalog, pg_temp)]
-fn enable(workflow: Option<&str>, backfill: default!(bool, "true")) -> i64 {
+#[pg_extern(sql = false)]
+fn enable(workflow: Option<&str>, backfill: bool) -> i64 {
     let name = given("workflow", workflow);
     let caller = current_role();
     let actor = crate::api::actor();
@@ -40,7 +39,9 @@ fn enable(workflow: Option<&str>, backfill: default!(bool, "true")) -> i64 {
         }
         let version = version(published);
         let keys = matching_keys(&version);
-        let size = usize::try_from(settings::batch_size()).unwrap_or(1000).max(1);
+        let size = usize::try_from(settings::batch_size())
+            .unwrap_or(1000)
+            .max(1);
         let mut started = 0;
         for chunk in keys.chunks(size) {
             let chunk: Vec<&str> = chunk.iter().map(String::as_str).collect();
@@ -59,8 +60,7 @@ fn enable(workflow: Option<&str>, backfill: default!(bool, "true")) -> i64 {
 }
 
 /// Turns a workflow off.
-#[pg_extern(schema = "wf", name = "disable")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn disable(workflow: Option<&str>) {
     let name = given("workflow", workflow);
     let caller = current_role();

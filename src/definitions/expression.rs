@@ -30,7 +30,12 @@ pub fn is_single(text: &str) -> bool {
             select.lockingClause,
             select.distinctClause,
         ];
-        let nodes = [select.whereClause, select.havingClause, select.limitCount, select.limitOffset];
+        let nodes = [
+            select.whereClause,
+            select.havingClause,
+            select.limitCount,
+            select.limitOffset,
+        ];
         let Some(target) = only::<pg_sys::ResTarget>(select.targetList) else {
             return false;
         };

@@ -26,7 +26,11 @@ use crate::pg::types::arg;
 
 type Defined = TableIterator<
     'static,
-    (name!(workflow, String), name!(version, i32), name!(findings, i32)),
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+    ),
 >;
 
 type FindingRows = TableIterator<
@@ -40,9 +44,17 @@ type FindingRows = TableIterator<
 >;
 
 /// Saves a document as its workflow's draft.
-#[pg_extern(schema = "wf", name = "define")]
-#[search_path(pg_catalog, pg_temp)]
-fn define(document: Option<String>) -> Defined {
+#[pg_extern(sql = false)]
+fn define(
+    document: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+    ),
+> {
     let text = given("document", document);
     let caller = current_role();
     let actor = actor();
@@ -50,16 +62,33 @@ fn define(document: Option<String>) -> Defined {
 }
 
 /// The same for a document that is jsonb already.
-#[pg_extern(schema = "wf", name = "define")]
-#[search_path(pg_catalog, pg_temp)]
-fn define_jsonb(document: Option<JsonbText>) -> Defined {
+#[pg_extern(sql = false)]
+fn define_jsonb(
+    document: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+    ),
+> {
     define(document.map(|d| d.0))
 }
 
 /// Saves a document as a new workflow, perhaps under another name; refuses one that exists.
-#[pg_extern(schema = "wf", name = "import")]
-#[search_path(pg_catalog, pg_temp)]
-fn import(document: Option<String>, name: default!(Option<String>, "NULL")) -> Defined {
+#[pg_extern(sql = false)]
+fn import(
+    document: Option<String>,
+    name: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+    ),
+> {
     let text = given("document", document);
     let caller = current_role();
     let actor = actor();
@@ -75,8 +104,7 @@ fn import(document: Option<String>, name: default!(Option<String>, "NULL")) -> D
 }
 
 /// The document of a workflow: its draft if it has one, else what is published.
-#[pg_extern(schema = "wf", name = "export")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn export(workflow: Option<&str>) -> String {
     let name = given("workflow", workflow);
     as_engine(|| {
@@ -89,8 +117,7 @@ fn export(workflow: Option<&str>) -> String {
 }
 
 /// Copies a workflow to a draft under a new name, off and without cases; gives back the name.
-#[pg_extern(schema = "wf", name = "clone")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn clone_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
     let (from, to) = (given("workflow", workflow), given("new_name", new_name));
     let caller = current_role();
@@ -104,9 +131,18 @@ fn clone_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
 }
 
 /// Everything that is wrong with a workflow, its draft if it has one.
-#[pg_extern(schema = "wf", name = "validate")]
-#[search_path(pg_catalog, pg_temp)]
-fn validate(workflow: Option<&str>) -> FindingRows {
+#[pg_extern(sql = false)]
+fn validate(
+    workflow: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(severity, String),
+        name!(place, String),
+        name!(message, String),
+        name!(hint, String),
+    ),
+> {
     let name = given("workflow", workflow);
     as_engine(|| {
         let latest = latest(name);
@@ -116,9 +152,18 @@ fn validate(workflow: Option<&str>) -> FindingRows {
 }
 
 /// Everything that is wrong with a document, without saving it.
-#[pg_extern(schema = "wf", name = "validate_document")]
-#[search_path(pg_catalog, pg_temp)]
-fn validate_document(document: Option<String>) -> FindingRows {
+#[pg_extern(sql = false)]
+fn validate_document(
+    document: Option<String>,
+) -> TableIterator<
+    'static,
+    (
+        name!(severity, String),
+        name!(place, String),
+        name!(message, String),
+        name!(hint, String),
+    ),
+> {
     let text = given("document", document);
     let caller = current_role();
     as_engine(|| match Document::parse(&text) {
@@ -126,15 +171,16 @@ fn validate_document(document: Option<String>) -> FindingRows {
         Err(error) => rows(vec![Finding {
             severity: Severity::Error,
             place: "workflow".to_owned(),
-            message: error.detail.map_or(error.message.clone(), |d| format!("{}: {d}", error.message)),
+            message: error
+                .detail
+                .map_or(error.message.clone(), |d| format!("{}: {d}", error.message)),
             hint: error.hint.unwrap_or_default(),
         }]),
     })
 }
 
 /// Publishes a workflow's draft: new cases run on it from now on. Gives back the version's number.
-#[pg_extern(schema = "wf", name = "publish")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn publish(workflow: Option<&str>) -> i32 {
     let name = given("workflow", workflow);
     let caller = current_role();
@@ -152,11 +198,15 @@ fn publish(workflow: Option<&str>) -> i32 {
         let document = Document::parse(&store::document(draft)).or_raise();
         let subject = document.head.subject.clone();
         let findings = check::findings(document, row.owner);
-        let errors: Vec<&Finding> =
-            findings.iter().filter(|f| f.severity == Severity::Error).collect();
+        let errors: Vec<&Finding> = findings
+            .iter()
+            .filter(|f| f.severity == Severity::Error)
+            .collect();
         if let Some(first) = errors.first() {
-            let all: Vec<String> =
-                errors.iter().map(|f| format!("{}: {}. {}", f.place, f.message, f.hint)).collect();
+            let all: Vec<String> = errors
+                .iter()
+                .map(|f| format!("{}: {}. {}", f.place, f.message, f.hint))
+                .collect();
             raise(
                 Error::new(
                     ErrorCode::Definition,
@@ -177,7 +227,9 @@ fn publish(workflow: Option<&str>) -> i32 {
 
 fn rows(findings: Vec<Finding>) -> FindingRows {
     TableIterator::new(
-        findings.into_iter().map(|f| (f.severity.to_string(), f.place, f.message, f.hint)),
+        findings
+            .into_iter()
+            .map(|f| (f.severity.to_string(), f.place, f.message, f.hint)),
     )
 }
 
@@ -190,7 +242,11 @@ fn save(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> Defined {
     let (name, version) = store::save_draft(row, text, &document, caller, actor);
     let owner = workflow(&name).owner;
     let findings = check::findings(document, owner);
-    TableIterator::new(vec![(name, version, i32::try_from(findings.len()).unwrap_or(i32::MAX))])
+    TableIterator::new(vec![(
+        name,
+        version,
+        i32::try_from(findings.len()).unwrap_or(i32::MAX),
+    )])
 }
 
 /// A workflow that the caller may change.
@@ -218,7 +274,11 @@ fn must_own(row: &WorkflowRow, caller: pgrx::pg_sys::Oid) {
 fn latest(name: &str) -> Latest {
     let row = workflow(name);
     let version = row.draft.or(row.published);
-    Latest { version, owner: row.owner, name: row.name }
+    Latest {
+        version,
+        owner: row.owner,
+        name: row.name,
+    }
 }
 
 struct Latest {
@@ -232,7 +292,10 @@ fn document_of(latest: &Latest) -> String {
         Some(version) => store::document(version),
         None => raise_as(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("workflow \"{}\" has neither a draft nor a published version", latest.name),
+            format!(
+                "workflow \"{}\" has neither a draft nor a published version",
+                latest.name
+            ),
             None,
             None,
         ),
@@ -263,12 +326,11 @@ fn renamed(text: &str, name: &str) -> String {
 }
 
 /// Maps a participant of the documents to a database role, whose members alone may then settle its tasks.
-#[pg_extern(schema = "wf", name = "set_participant")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn set_participant(
     participant: Option<&str>,
-    role: default!(Option<&str>, "NULL"),
-    title: default!(Option<&str>, "NULL"),
+    role: Option<&str>,
+    title: Option<&str>,
 ) {
     let participant = given("participant", participant);
     as_engine(|| {
@@ -286,11 +348,17 @@ fn set_participant(
 }
 
 fn known_role(role: &str) -> &str {
-    let known = spi::query("SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.rolname = $1", &[arg(role)]);
+    let known = spi::query(
+        "SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.rolname = $1",
+        &[arg(role)],
+    );
     if known.is_empty() {
         raise(
-            Error::new(ErrorCode::Unknown, format!("role \"{role}\" does not exist"))
-                .hint("Create it with CREATE ROLE."),
+            Error::new(
+                ErrorCode::Unknown,
+                format!("role \"{role}\" does not exist"),
+            )
+            .hint("Create it with CREATE ROLE."),
         );
     }
     role

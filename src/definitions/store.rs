@@ -17,7 +17,8 @@ pub fn document(version: i32) -> String {
         "SELECT v.document::text FROM wf.versions AS v WHERE v.version_id = $1",
         &[arg(version)],
     );
-    rows.first().map_or_else(|| internal("a version without a row"), |row| row.must(1))
+    rows.first()
+        .map_or_else(|| internal("a version without a row"), |row| row.must(1))
 }
 
 /// Saves a draft, in place of the present one; creates the workflow if it is new. Gives back name and number.
@@ -36,7 +37,11 @@ pub fn save_draft(
                 "INSERT INTO wf.workflows (name, owner, created_at) VALUES ($1, $2::regrole, $3) RETURNING workflow_id",
                 &[arg(name.as_str()), arg(owner), arg(now())],
             );
-            (rows.first().map_or_else(|| internal("no workflow id"), |r| r.must(1)), None)
+            (
+                rows.first()
+                    .map_or_else(|| internal("no workflow id"), |r| r.must(1)),
+                None,
+            )
         }
     };
     let rows = match draft {
@@ -53,7 +58,9 @@ pub fn save_draft(
             &[arg(workflow), arg(text), arg(now()), arg(actor)],
         ),
     };
-    let Some(row) = rows.first() else { internal("no version row") };
+    let Some(row) = rows.first() else {
+        internal("no version row")
+    };
     project(row.must(1), text);
     (name, row.must(2))
 }
@@ -70,9 +77,15 @@ pub fn publish(row: &WorkflowRow, draft: i32, subject: &str, actor: &str) -> i32
         "UPDATE wf.versions AS v
          SET state = 'published', published_at = $2, published_by = $3, subject_id = $4
          WHERE v.version_id = $1 RETURNING v.number",
-        &[arg(draft), arg(now()), arg(actor), arg(subject::by_name(subject).id)],
+        &[
+            arg(draft),
+            arg(now()),
+            arg(actor),
+            arg(subject::by_name(subject).id),
+        ],
     );
-    rows.first().map_or_else(|| internal("no version row"), |r| r.must(1))
+    rows.first()
+        .map_or_else(|| internal("no version row"), |r| r.must(1))
 }
 
 /// Projects a draft's document into rows, in place of those of the text before.
@@ -83,7 +96,9 @@ fn project(version: i32, text: &str) {
             &[arg(version)],
         );
     }
-    let Ok(document) = Document::parse(text) else { return };
+    let Ok(document) = Document::parse(text) else {
+        return;
+    };
     let program = Program::compile(document, Roles::default());
     if !program.duplicates.is_empty() {
         // Names that stand twice cannot be rows; validation says so, and nothing runs before they are mended.
@@ -159,9 +174,19 @@ fn templates(version: i32, program: &Program) {
         .templates
         .iter()
         .flat_map(|(name, template)| {
-            let base = (name.as_str(), "", template.subject.as_deref(), template.body.as_str());
+            let base = (
+                name.as_str(),
+                "",
+                template.subject.as_deref(),
+                template.body.as_str(),
+            );
             let variants = template.locales.iter().map(move |(locale, variant)| {
-                (name.as_str(), locale.as_str(), variant.subject.as_deref(), variant.body.as_str())
+                (
+                    name.as_str(),
+                    locale.as_str(),
+                    variant.subject.as_deref(),
+                    variant.body.as_str(),
+                )
             });
             std::iter::once(base).chain(variants)
         })

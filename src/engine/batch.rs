@@ -61,9 +61,13 @@ pub fn lock_waiting(ids: &[i64]) -> Vec<i64> {
 }
 
 fn lock(clause: &str, ids: &[i64]) -> Vec<i64> {
-    let sql =
-        format!("SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id {clause}");
-    spi::query(&sql, &[array(ids.iter().copied())]).iter().map(|row| row.must(1)).collect()
+    let sql = format!(
+        "SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id {clause}"
+    );
+    spi::query(&sql, &[array(ids.iter().copied())])
+        .iter()
+        .map(|row| row.must(1))
+        .collect()
 }
 
 impl Batch {
@@ -157,14 +161,18 @@ impl Batch {
 
     fn fire_group(&mut self, step: StepNo, members: &[(usize, i16)]) {
         let cases: Vec<usize> = members.iter().map(|(case, _)| *case).collect();
-        let Some((purpose, plan)) = self.plan_for(&cases, step) else { return };
+        let Some((purpose, plan)) = self.plan_for(&cases, step) else {
+            return;
+        };
         let answers = self.ask(&plan, &cases);
         let env = self.context.env();
         let mut writers = Vec::new();
         for (position, (index, visit)) in members.iter().enumerate() {
             let case = &mut self.cases[*index].case;
             // An earlier member of the group may have ended the case.
-            let Some(token) = case.token_of(step, *visit) else { continue };
+            let Some(token) = case.token_of(step, *visit) else {
+                continue;
+            };
             if case.state.is_over() {
                 continue;
             }
@@ -177,14 +185,19 @@ impl Batch {
             return;
         }
         let questions = questions(&self.cases, &cases);
-        let asking: Vec<_> = writers.iter().map(|position| &questions[*position]).collect();
+        let asking: Vec<_> = writers
+            .iter()
+            .map(|position| &questions[*position])
+            .collect();
         let written: HashSet<usize> =
             erp_update::write(&self.cases[cases[0]].version, step, &asking);
         drop(questions);
         for (nth, position) in writers.into_iter().enumerate() {
             let (index, visit) = members[position];
             let case = &mut self.cases[index].case;
-            let Some(token) = case.token_of(step, visit) else { continue };
+            let Some(token) = case.token_of(step, visit) else {
+                continue;
+            };
             if written.contains(&nth) {
                 case.wrote(token, &answers.facts(position), &env, &mut self.effects);
             } else {
@@ -196,13 +209,19 @@ impl Batch {
     fn plan_for(&self, cases: &[usize], step: StepNo) -> Option<(Purpose, Rc<ReadPlan>)> {
         let version = self.cases[*cases.first()?].version.clone();
         let program = version.program.clone();
-        let purpose = if step == START { Purpose::Start } else { Purpose::Step(step) };
-        let plan = version.reads.get(purpose, &version.subject, version.owner, || {
-            match program.step(step) {
-                Some(step) => program.step_read(step),
-                None => program.start_read(),
-            }
-        });
+        let purpose = if step == START {
+            Purpose::Start
+        } else {
+            Purpose::Step(step)
+        };
+        let plan = version
+            .reads
+            .get(purpose, &version.subject, version.owner, || {
+                match program.step(step) {
+                    Some(step) => program.step_read(step),
+                    None => program.start_read(),
+                }
+            });
         Some((purpose, plan))
     }
 
@@ -217,7 +236,9 @@ impl Batch {
         let program = version.program.clone();
         let plan = version
             .reads
-            .get(Purpose::Watch, &version.subject, version.owner, || program.watch_read());
+            .get(Purpose::Watch, &version.subject, version.owner, || {
+                program.watch_read()
+            });
         Some(self.ask(&plan, cases))
     }
 
@@ -225,7 +246,10 @@ impl Batch {
     pub fn by_version(&self) -> HashMap<i32, Vec<usize>> {
         let mut groups: HashMap<i32, Vec<usize>> = HashMap::new();
         for (index, loaded) in self.cases.iter().enumerate() {
-            groups.entry(loaded.case.version_id).or_default().push(index);
+            groups
+                .entry(loaded.case.version_id)
+                .or_default()
+                .push(index);
         }
         groups
     }

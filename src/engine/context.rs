@@ -28,7 +28,9 @@ impl Context {
         Self {
             now: now(),
             default_zone: settings::time_zone(),
-            calendars: TableCalendars { read: RefCell::default() },
+            calendars: TableCalendars {
+                read: RefCell::default(),
+            },
         }
     }
 
@@ -45,7 +47,9 @@ impl Context {
 
 /// The engine's time.
 pub fn now() -> DateTime<Utc> {
-    spi::query("SELECT wf.now()", &[]).first().map_or(DateTime::<Utc>::UNIX_EPOCH, |r| r.must(1))
+    spi::query("SELECT wf.now()", &[])
+        .first()
+        .map_or(DateTime::<Utc>::UNIX_EPOCH, |r| r.must(1))
 }
 
 /// Whether a test has frozen the clock: then no time passes while a worker sleeps.
@@ -64,7 +68,9 @@ impl Calendars for TableCalendars {
             return Ok(known.clone());
         }
         let calendar = Rc::new(read_calendar(name)?);
-        self.read.borrow_mut().insert(name.to_owned(), calendar.clone());
+        self.read
+            .borrow_mut()
+            .insert(name.to_owned(), calendar.clone());
         Ok(calendar)
     }
 }
@@ -75,8 +81,11 @@ fn read_calendar(name: &str) -> Result<Calendar, Error> {
         &[arg(name)],
     );
     let Some(row) = rows.first() else {
-        return Err(Error::new(ErrorCode::Calendar, format!("calendar \"{name}\" does not exist"))
-            .hint("Load it with wf.load_holidays, or name another calendar."));
+        return Err(Error::new(
+            ErrorCode::Calendar,
+            format!("calendar \"{name}\" does not exist"),
+        )
+        .hint("Load it with wf.load_holidays, or name another calendar."));
     };
     let closed: Vec<u8> = row
         .must::<Vec<Option<i16>>>(1)
@@ -120,8 +129,11 @@ fn zone(name: &str) -> Result<*mut pg_sys::pg_tz, Error> {
         return Ok(known);
     }
     let unknown = || {
-        Error::new(ErrorCode::TimeZone, format!("time zone \"{name}\" does not exist"))
-            .hint("SELECT name FROM pg_timezone_names lists the zones that the server knows.")
+        Error::new(
+            ErrorCode::TimeZone,
+            format!("time zone \"{name}\" does not exist"),
+        )
+        .hint("SELECT name FROM pg_timezone_names lists the zones that the server knows.")
     };
     let text = CString::new(name).map_err(|_| unknown())?;
     // SAFETY: a C string; returns null for a name that is no zone. The server keeps zones for the process's life.
@@ -134,7 +146,10 @@ fn zone(name: &str) -> Result<*mut pg_sys::pg_tz, Error> {
 }
 
 fn out_of_range() -> Error {
-    Error::new(ErrorCode::Anchor, "a date is out of the range of time zones")
+    Error::new(
+        ErrorCode::Anchor,
+        "a date is out of the range of time zones",
+    )
 }
 
 impl Zones for ServerZones {
@@ -161,8 +176,14 @@ impl Zones for ServerZones {
         let zone = zone(name)?;
         let seconds: pg_sys::pg_time_t = at.timestamp();
         // SAFETY: a zone from pg_tzset; returns a static struct, or null when out of range.
-        let east = unsafe { pg_sys::pg_localtime(&seconds, zone).as_ref().map(|tm| tm.tm_gmtoff) };
+        let east = unsafe {
+            pg_sys::pg_localtime(&seconds, zone)
+                .as_ref()
+                .map(|tm| tm.tm_gmtoff)
+        };
         let east = east.ok_or_else(out_of_range)?;
-        at.naive_utc().checked_add_signed(TimeDelta::seconds(east)).ok_or_else(out_of_range)
+        at.naive_utc()
+            .checked_add_signed(TimeDelta::seconds(east))
+            .ok_or_else(out_of_range)
     }
 }

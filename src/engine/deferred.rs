@@ -107,13 +107,18 @@ fn waiting(batch: &Batch, ids: &[i64]) -> BTreeMap<(i32, StepNo), Vec<Waiting>> 
     let mut groups: BTreeMap<_, Vec<Waiting>> = BTreeMap::new();
     for row in rows.iter() {
         let id: i64 = row.must(2);
-        let Some(case) = batch.cases.iter().position(|c| c.case.id == id) else { continue };
-        groups.entry((batch.cases[case].case.version_id, row.must(3))).or_default().push(Waiting {
-            message: row.must(1),
-            case,
-            visit: row.must(4),
-            attempts: row.must(5),
-        });
+        let Some(case) = batch.cases.iter().position(|c| c.case.id == id) else {
+            continue;
+        };
+        groups
+            .entry((batch.cases[case].case.version_id, row.must(3)))
+            .or_default()
+            .push(Waiting {
+                message: row.must(1),
+                case,
+                visit: row.must(4),
+                attempts: row.must(5),
+            });
     }
     groups
 }
@@ -131,10 +136,14 @@ fn open(
     let cases: Vec<usize> = waiting.iter().map(|w| w.case).collect();
     let version = batch.cases[cases[0]].version.clone();
     let program = version.program.clone();
-    let Some(compiled) = program.step(step) else { return };
-    let plan = version.reads.get(Purpose::Step(step), &version.subject, version.owner, || {
-        program.step_read(compiled)
-    });
+    let Some(compiled) = program.step(step) else {
+        return;
+    };
+    let plan = version
+        .reads
+        .get(Purpose::Step(step), &version.subject, version.owner, || {
+            program.step_read(compiled)
+        });
     let answers = batch.ask(&plan, &cases);
     let env = batch.context.env();
     for (position, waiting) in waiting.iter().enumerate() {
@@ -146,20 +155,22 @@ fn open(
         if case.stop_before_sending(&facts, &mut batch.effects) {
             continue;
         }
-        let rendered = case.window(env.now, &facts, &env).and_then(|(opens, closes)| {
-            if opens > env.now {
-                later.push((waiting.message, opens, closes));
-                return Ok(false);
-            }
-            // What a sender has had in hand goes out again as it was, under the same idempotency key.
-            let payload = if waiting.attempts == 0 {
-                Some(case.render(compiled, &facts, &env)?.payload)
-            } else {
-                None
-            };
-            ready.push((waiting.message, payload, opens, closes));
-            Ok(true)
-        });
+        let rendered = case
+            .window(env.now, &facts, &env)
+            .and_then(|(opens, closes)| {
+                if opens > env.now {
+                    later.push((waiting.message, opens, closes));
+                    return Ok(false);
+                }
+                // What a sender has had in hand goes out again as it was, under the same idempotency key.
+                let payload = if waiting.attempts == 0 {
+                    Some(case.render(compiled, &facts, &env)?.payload)
+                } else {
+                    None
+                };
+                ready.push((waiting.message, payload, opens, closes));
+                Ok(true)
+            });
         match rendered {
             Ok(false) => {}
             Ok(true) => case.message_came_to(
@@ -170,13 +181,9 @@ fn open(
                 &env,
                 &mut batch.effects,
             ),
-            Err(error) => case.message_failed_to_render(
-                step,
-                waiting.visit,
-                &error,
-                &env,
-                &mut batch.effects,
-            ),
+            Err(error) => {
+                case.message_failed_to_render(step, waiting.visit, &error, &env, &mut batch.effects)
+            }
         }
     }
 }

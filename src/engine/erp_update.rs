@@ -48,8 +48,13 @@ pub fn write(version: &Version, step: StepNo, questions: &[&Question<'_>]) -> Ha
         array_of(questions.iter().map(|q| q.answers.as_deref())),
     ];
     let rows = as_role(version.owner, || {
-        let plan = Plan::prepare(&sql, &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID]);
+        let plan = Plan::prepare(
+            &sql,
+            &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
+        );
         plan.execute(&args)
     });
-    rows.iter().filter_map(|row| usize::try_from(row.must::<i32>(1) - 1).ok()).collect()
+    rows.iter()
+        .filter_map(|row| usize::try_from(row.must::<i32>(1) - 1).ok())
+        .collect()
 }

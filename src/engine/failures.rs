@@ -40,18 +40,27 @@ pub fn blame_case(case: i64, failure: &Failure) {
     as_engine(|| {
         let mut batch = Batch::load(&lock_free(&[case]), "engine");
         let env = batch.context.env();
-        let Some(loaded) = batch.cases.first_mut() else { return };
+        let Some(loaded) = batch.cases.first_mut() else {
+            return;
+        };
         let ready = loaded.case.ready(env.now).next();
         let Some(token) = ready else { return };
-        let name = loaded.case.program.step_name(loaded.case.tokens[token].step);
+        let name = loaded
+            .case
+            .program
+            .step_name(loaded.case.tokens[token].step);
         let message = format!(
             "workflow \"{}\", step \"{name}\": {}",
             loaded.case.program.document.name, failure.message
         );
         // A lock that somebody held is nobody's mistake: it is tried for as long as it takes.
-        let attempts =
-            if failure.is_contention() { i32::MAX } else { settings::max_attempts() };
-        let pause = TimeDelta::from_std(settings::retry_backoff()).unwrap_or(TimeDelta::seconds(10));
+        let attempts = if failure.is_contention() {
+            i32::MAX
+        } else {
+            settings::max_attempts()
+        };
+        let pause =
+            TimeDelta::from_std(settings::retry_backoff()).unwrap_or(TimeDelta::seconds(10));
         loaded.case.attempt_failed(
             token,
             &Mishap {
@@ -74,7 +83,9 @@ pub fn blame_message(case: i64, failure: &Failure) {
     as_engine(|| {
         let mut batch = Batch::load(&lock_free(&[case]), "engine");
         let env = batch.context.env();
-        let Some(loaded) = batch.cases.first_mut() else { return };
+        let Some(loaded) = batch.cases.first_mut() else {
+            return;
+        };
         if loaded.case.state != CaseState::Running {
             return;
         }
@@ -88,7 +99,9 @@ pub fn blame_message(case: i64, failure: &Failure) {
                 detail: failure.detail.as_deref(),
                 hint: failure.hint.as_deref(),
             };
-            loaded.case.message_unrenderable(token, &mishap, &env, &mut batch.effects);
+            loaded
+                .case
+                .message_unrenderable(token, &mishap, &env, &mut batch.effects);
         }
         batch.flush();
     });

@@ -50,7 +50,10 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
             next = xmin.map(|xmin| {
                 let full = entries.len() as i64 == limit;
                 let last = entries.last().filter(|_| full).map_or(xmin, |e| e.xid);
-                left.iter().copied().min().map_or(xmin.min(last), |l| xmin.min(last).min(l))
+                left.iter()
+                    .copied()
+                    .min()
+                    .map_or(xmin.min(last), |l| xmin.min(last).min(l))
             });
         });
     });
@@ -74,7 +77,8 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
 /// The next rows, and the oldest transaction that was still running when they were read: everything before it has
 /// been seen. None and no rows while another process is reading.
 fn take(from: i64, limit: i64) -> (Vec<Entry>, Option<i64>) {
-    let waiting = "SELECT 1 FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL LIMIT 1";
+    let waiting =
+        "SELECT 1 FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL LIMIT 1";
     let from = from.to_string();
     let xmin = "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8";
     let first_look: Option<i64> = spi::query(xmin, &[]).first().map(|row| row.must(1));
@@ -82,7 +86,10 @@ fn take(from: i64, limit: i64) -> (Vec<Entry>, Option<i64>) {
         return (Vec::new(), first_look);
     }
     let turn = "SELECT pg_catalog.pg_try_advisory_xact_lock('wf.inbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)";
-    if !spi::query(turn, &[]).first().is_some_and(|row| row.must::<bool>(1)) {
+    if !spi::query(turn, &[])
+        .first()
+        .is_some_and(|row| row.must::<bool>(1))
+    {
         return (Vec::new(), None);
     }
     // Taken before the rows are read: a transaction that was running then may still commit behind them.
@@ -130,10 +137,14 @@ fn process(entries: &[Entry], enrol: bool) -> Vec<i64> {
         }
     }
     for (subject, entries) in unresolved {
-        let noted: Vec<(i32, &str)> =
-            entries.iter().filter_map(|e| Some((e.watch?, e.watched.as_deref()?))).collect();
+        let noted: Vec<(i32, &str)> = entries
+            .iter()
+            .filter_map(|e| Some((e.watch?, e.watched.as_deref()?)))
+            .collect();
         let resolved = subjects::inbox::resolve_watched(&noted);
-        keys.entry(subject).or_default().extend(resolved.into_iter().flatten());
+        keys.entry(subject)
+            .or_default()
+            .extend(resolved.into_iter().flatten());
     }
     let mut busy: HashSet<(i32, String)> = HashSet::new();
     for (subject, keys) in &keys {
@@ -143,7 +154,9 @@ fn process(entries: &[Entry], enrol: bool) -> Vec<i64> {
         }
     }
     let (left, done): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|e| {
-        e.key.as_ref().is_some_and(|key| busy.contains(&(e.subject, key.clone())))
+        e.key
+            .as_ref()
+            .is_some_and(|key| busy.contains(&(e.subject, key.clone())))
     });
     remove(&done);
     left.iter().map(|e| e.xid).collect()
@@ -157,7 +170,10 @@ fn remove(entries: &[&Entry]) {
         "DELETE FROM wf.inbox AS i
          USING ROWS FROM (unnest($1::bigint[]), unnest($2::bigint[])) AS n(xid, inbox_id)
          WHERE i.xid = n.xid::text::xid8 AND i.inbox_id = n.inbox_id",
-        &[array(entries.iter().map(|e| e.xid)), array(entries.iter().map(|e| e.id))],
+        &[
+            array(entries.iter().map(|e| e.xid)),
+            array(entries.iter().map(|e| e.id)),
+        ],
     );
     // What had failed for these keys before is settled with them.
     spi::query(
@@ -203,7 +219,9 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
     }
     let mut batch = Batch::load(&locked, "engine");
     for cases in batch.by_version().into_values() {
-        let Some(answers) = batch.ask_watch(&cases) else { continue };
+        let Some(answers) = batch.ask_watch(&cases) else {
+            continue;
+        };
         let env = batch.context.env();
         for (position, case) in cases.into_iter().enumerate() {
             let case = &mut batch.cases[case].case;
@@ -212,8 +230,11 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
     }
     batch.flush();
     if enrol {
-        let free: Vec<&str> =
-            keys.iter().copied().filter(|k| !busy.iter().any(|b| b == k)).collect();
+        let free: Vec<&str> = keys
+            .iter()
+            .copied()
+            .filter(|k| !busy.iter().any(|b| b == k))
+            .collect();
         enrol_by_rules(subject_id, &free);
     }
     busy
@@ -235,17 +256,25 @@ fn enrol_by_rules(subject_id: i32, keys: &[&str]) {
 /// Starts cases of one version for those of the keys that its start rule takes. Gives back how many.
 pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
     let program = version.program.clone();
-    let Some(rule) = program.document.start.as_ref() else { return 0 };
+    let Some(rule) = program.document.start.as_ref() else {
+        return 0;
+    };
     let candidates = without_case(version, keys, rule.again);
     if candidates.is_empty() {
         return 0;
     }
-    let plan = version.reads.get(Purpose::Start, &version.subject, version.owner, || {
-        start_read(version)
-    });
+    let plan = version
+        .reads
+        .get(Purpose::Start, &version.subject, version.owner, || {
+            start_read(version)
+        });
     let questions: Vec<Question<'_>> = candidates
         .iter()
-        .map(|key| Question { key, vars: None, answers: None })
+        .map(|key| Question {
+            key,
+            vars: None,
+            answers: None,
+        })
         .collect();
     let answers = plan.ask(&questions);
     drop(questions);
@@ -321,7 +350,10 @@ fn blame_entry(entry: &Entry, failure: &Failure) {
                 &[arg(entry.xid.to_string()), arg(entry.id)],
             );
         }
-        let place = entry.key.as_ref().map_or(String::new(), |key| format!(", key {key}"));
+        let place = entry
+            .key
+            .as_ref()
+            .map_or(String::new(), |key| format!(", key {key}"));
         let name = subject::find(entry.subject).map_or(String::new(), |s| s.name.clone());
         spi::query(
             "INSERT INTO wf.failures (at, subject_id, sqlstate, message, detail, hint)

@@ -26,20 +26,33 @@ pub fn ensure(at: DateTime<Utc>) {
     }
     let name = format!("history_{:04}_{:02}", month.0, month.1);
     let sql = "SELECT pg_catalog.to_regclass('wf.' || $1) IS NOT NULL";
-    let exists = || spi::query(sql, &[arg(name.as_str())]).first().is_some_and(|r| r.must(1));
+    let exists = || {
+        spi::query(sql, &[arg(name.as_str())])
+            .first()
+            .is_some_and(|r| r.must(1))
+    };
     if exists() {
         KNOWN.with_borrow_mut(|known| known.insert(month));
         return;
     }
-    let Some(first) = NaiveDate::from_ymd_opt(month.0, month.1, 1) else { return };
-    let Some(next) = first.checked_add_months(Months::new(1)) else { return };
+    let Some(first) = NaiveDate::from_ymd_opt(month.0, month.1, 1) else {
+        return;
+    };
+    let Some(next) = first.checked_add_months(Months::new(1)) else {
+        return;
+    };
     // Two transactions may get here at once; the second waits for the first and then finds the month.
-    spi::query("SELECT pg_catalog.pg_advisory_xact_lock('wf.history'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)", &[]);
+    spi::query(
+        "SELECT pg_catalog.pg_advisory_xact_lock('wf.history'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)",
+        &[],
+    );
     if exists() {
         return;
     }
     // Made apart and then attached: ATTACH takes a lock that lets readers and writers of the other months go on.
-    spi::execute_once(&format!("CREATE TABLE wf.{name} (LIKE wf.history INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"));
+    spi::execute_once(&format!(
+        "CREATE TABLE wf.{name} (LIKE wf.history INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+    ));
     spi::execute_once(&format!(
         "ALTER TABLE wf.history ATTACH PARTITION wf.{name} FOR VALUES FROM ('{first} 00:00+00') TO ('{next} 00:00+00')"
     ));

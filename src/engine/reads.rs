@@ -66,7 +66,13 @@ pub struct ReadPlans {
 
 impl ReadPlans {
     /// The plan for a purpose, prepared when first asked for. Must run as the workflow's owner.
-    pub fn get(&self, purpose: Purpose, subject: &Subject, owner: Oid, read: impl FnOnce() -> Read) -> Rc<ReadPlan> {
+    pub fn get(
+        &self,
+        purpose: Purpose,
+        subject: &Subject,
+        owner: Oid,
+        read: impl FnOnce() -> Read,
+    ) -> Rc<ReadPlan> {
         if let Some(known) = self.plans.borrow().get(&purpose) {
             return known.clone();
         }
@@ -117,7 +123,10 @@ pub fn read_columns(subject: &Subject, read: &Read) -> Columns {
             None => raise(
                 Error::new(
                     ErrorCode::Unknown,
-                    format!("the details of subject \"{}\" have no column \"{name}\"", subject.name),
+                    format!(
+                        "the details of subject \"{}\" have no column \"{name}\"",
+                        subject.name
+                    ),
                 )
                 .hint("Add it to the details view, or take it out of the workflow."),
             ),
@@ -131,7 +140,12 @@ impl ReadPlan {
         let sql = read_sql(subject, &read, &columns);
         let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
         let plan = as_role(owner, || Plan::prepare(&sql, &types));
-        Self { plan, columns, conditions: read.conditions.len(), owner }
+        Self {
+            plan,
+            columns,
+            conditions: read.conditions.len(),
+            owner,
+        }
     }
 
     /// Answers a group of questions with one query, as the workflow's owner.

@@ -14,8 +14,7 @@ thread_local! {
 
 /// One round of work in the caller's transaction. True if there may be more. Called by the procedure wf.run_due, which
 /// commits after each round.
-#[pg_extern(schema = "wf", name = "_run_round")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn run_round(first: bool) -> bool {
     let mut state = STATE.with_borrow_mut(|state| {
         if first {
@@ -23,14 +22,15 @@ fn run_round(first: bool) -> bool {
         }
         std::mem::take(state)
     });
-    let next = tick(&mut state, &mut |body| attempt(std::panic::AssertUnwindSafe(body)));
+    let next = tick(&mut state, &mut |body| {
+        attempt(std::panic::AssertUnwindSafe(body))
+    });
     STATE.with_borrow_mut(|kept| *kept = state);
     next == Next::More
 }
 
 /// Wakes this database's workers when the transaction commits.
-#[pg_extern(schema = "wf", name = "_wake")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn wake() {
     crate::worker::wake::on_commit();
 }

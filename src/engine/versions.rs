@@ -120,9 +120,18 @@ pub fn find_workflow(name: &str) -> Option<WorkflowRow> {
 /// The workflow of this name. Raises 42704 with the names there are.
 pub fn workflow(name: &str) -> WorkflowRow {
     find_workflow(name).unwrap_or_else(|| {
-        let rows = spi::query("SELECT w.name FROM wf.workflows AS w ORDER BY w.name LIMIT 20", &[]);
-        let names: Vec<String> = rows.iter().map(|row| format!("\"{}\"", row.must::<String>(1))).collect();
-        let error = Error::new(ErrorCode::Unknown, format!("workflow \"{name}\" does not exist"));
+        let rows = spi::query(
+            "SELECT w.name FROM wf.workflows AS w ORDER BY w.name LIMIT 20",
+            &[],
+        );
+        let names: Vec<String> = rows
+            .iter()
+            .map(|row| format!("\"{}\"", row.must::<String>(1)))
+            .collect();
+        let error = Error::new(
+            ErrorCode::Unknown,
+            format!("workflow \"{name}\" does not exist"),
+        );
         raise(if names.is_empty() {
             error.hint("Create it with wf.define or wf.import.")
         } else {

@@ -130,7 +130,9 @@ fn look_around(state: &WorkerState) -> Look {
          FROM (SELECT wf.now() AS now) AS n",
         &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
     );
-    let Some(row) = rows.first() else { return Look::default() };
+    let Some(row) = rows.first() else {
+        return Look::default();
+    };
     Look {
         now: row.must(1),
         inbox: row.must(2),

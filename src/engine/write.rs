@@ -13,7 +13,12 @@ use crate::worker::wake;
 
 /// Writes everything that has happened to the batch's cases.
 pub fn flush(batch: Batch) -> Vec<Loaded> {
-    let Batch { context, cases, effects, actor } = batch;
+    let Batch {
+        context,
+        cases,
+        effects,
+        actor,
+    } = batch;
     let now = context.now;
     new_cases(&cases, &actor, now);
     changed_cases(&cases, now);
@@ -66,7 +71,10 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
             array(new.iter().map(|c| c.case.id)),
             array(new.iter().map(|c| c.version.subject.id)),
             array(new.iter().map(|c| c.version.workflow_id)),
-            array(new.iter().map(|c| if c.case.state.is_over() { c.case.id } else { 0 })),
+            array(
+                new.iter()
+                    .map(|c| if c.case.state.is_over() { c.case.id } else { 0 }),
+            ),
             array(new.iter().map(|c| c.case.key.as_str())),
         ],
     );
@@ -74,7 +82,9 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
 
 fn memory_text(loaded: &Loaded) -> Option<String> {
     let memory = &loaded.case.memory;
-    (*memory != Default::default()).then(|| serde_json::to_string(memory).ok()).flatten()
+    (*memory != Default::default())
+        .then(|| serde_json::to_string(memory).ok())
+        .flatten()
 }
 
 fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
@@ -111,8 +121,11 @@ fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
             array_of(changed.iter().map(|c| memory_text(c))),
         ],
     );
-    let ended: Vec<i64> =
-        changed.iter().filter(|c| c.case.state.is_over()).map(|c| c.case.id).collect();
+    let ended: Vec<i64> = changed
+        .iter()
+        .filter(|c| c.case.state.is_over())
+        .map(|c| c.case.id)
+        .collect();
     if !ended.is_empty() {
         spi::query(
             "UPDATE wf.case_subjects AS s SET slot = s.case_id WHERE s.case_id = ANY ($1) AND s.slot = 0",
@@ -180,11 +193,15 @@ fn delete_tokens(tokens: &[(i64, &Token)]) {
     );
     let tasks: Vec<i64> = tokens.iter().filter_map(|(_, t)| t.task_id).collect();
     if !tasks.is_empty() {
-        spi::query("DELETE FROM wf.tasks AS t WHERE t.task_id = ANY ($1)", &[array(tasks)]);
+        spi::query(
+            "DELETE FROM wf.tasks AS t WHERE t.task_id = ANY ($1)",
+            &[array(tasks)],
+        );
     }
 }
 
-const TOKEN_ROWS: &str = "ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]),
+const TOKEN_ROWS: &str =
+    "ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]),
                          unnest($5::int2[]), unnest($6::int2[]), unnest($7::timestamptz[]),
                          unnest($8::timestamptz[]), unnest($9::timestamptz[]))
               AS n(case_id, step_no, visit, state, attempts, arrived, entered_at, run_at, due_at)";
@@ -234,7 +251,9 @@ fn tasks(effects: &Effects, now: DateTime<Utc>) {
     if !effects.tasks.is_empty() {
         let tasks = &effects.tasks;
         // Outcomes travel as JSON: arrays of arrays must be rectangular.
-        let outcomes = tasks.iter().map(|t| serde_json::to_string(&t.outcomes).unwrap_or_default());
+        let outcomes = tasks
+            .iter()
+            .map(|t| serde_json::to_string(&t.outcomes).unwrap_or_default());
         spi::query(
             "INSERT INTO wf.tasks (case_id, step_no, visit, title, participant, outcomes, opened_at, due_at)
              SELECT n.case_id, n.step_no, n.visit, n.title, n.participant,
@@ -278,7 +297,11 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
     }
     let by_id: std::collections::HashMap<i64, &Loaded> =
         cases.iter().map(|c| (c.case.id, c)).collect();
-    let subject = |id: i64| by_id.get(&id).map_or("", |c| c.version.subject.name.as_str());
+    let subject = |id: i64| {
+        by_id
+            .get(&id)
+            .map_or("", |c| c.version.subject.name.as_str())
+    };
     let key = |id: i64| by_id.get(&id).map_or("", |c| c.case.key.as_str());
     spi::query(
         "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state,
@@ -378,7 +401,10 @@ fn failures(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
         return;
     }
     let workflow = |id: i64| {
-        cases.iter().find(|c| c.case.id == id).map(|c| c.version.workflow_id)
+        cases
+            .iter()
+            .find(|c| c.case.id == id)
+            .map(|c| c.version.workflow_id)
     };
     spi::query(
         "INSERT INTO wf.failures (at, workflow_id, case_id, step_no, visit, attempts, sqlstate, message, detail, hint)
@@ -433,4 +459,3 @@ fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
         ],
     );
 }
-

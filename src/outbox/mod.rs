@@ -28,22 +28,27 @@ fn after(interval: Interval) -> DateTime<Utc> {
         "SELECT wf.now() + $1::interval",
         &[arg(interval_text(interval))],
     );
-    rows.first().map_or(DateTime::<Utc>::MAX_UTC, |row| row.must(1))
+    rows.first()
+        .map_or(DateTime::<Utc>::MAX_UTC, |row| row.must(1))
 }
 
 fn interval_text(interval: Interval) -> String {
-    format!("{} months {} days {} microseconds", interval.months(), interval.days(), interval.micros())
+    format!(
+        "{} months {} days {} microseconds",
+        interval.months(),
+        interval.days(),
+        interval.micros()
+    )
 }
 
 /// Hands over messages that may leave now.
-#[pg_extern(schema = "wf", name = "lease_messages")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 #[allow(clippy::type_complexity, reason = "pgrx wants the row type spelt out")]
 fn lease_messages(
-    channel: default!(Option<String>, "NULL"),
-    max_messages: default!(i32, 100),
-    lease: default!(Option<Interval>, "'5 minutes'"),
-    sender: default!(Option<String>, "NULL"),
+    channel: Option<String>,
+    max_messages: i32,
+    lease: Option<Interval>,
+    sender: Option<String>,
 ) -> TableIterator<
     'static,
     (
@@ -155,7 +160,9 @@ fn uuid(text: &str) -> Uuid {
     let mut bytes = [0u8; 16];
     let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = pair.iter().fold(0u8, |acc, digit| acc << 4 | (*digit as u8));
+        *byte = pair
+            .iter()
+            .fold(0u8, |acc, digit| acc << 4 | (*digit as u8));
     }
     Uuid::from_bytes(bytes)
 }

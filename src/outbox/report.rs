@@ -27,18 +27,21 @@ struct Message {
 
 /// The sender has handed these to the provider. Gives back how many were waiting for it; the same call again is no
 /// error.
-#[pg_extern(schema = "wf", name = "ack_messages")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn ack_messages(
     message_ids: Option<Vec<i64>>,
-    provider_ids: default!(Option<Vec<Option<String>>>, "NULL"),
+    provider_ids: Option<Vec<Option<String>>>,
 ) -> i32 {
     let ids = given("message_ids", message_ids);
     let providers = provider_ids.unwrap_or_default();
     if !providers.is_empty() && providers.len() != ids.len() {
         raise_as(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("{} message_ids but {} provider_ids", ids.len(), providers.len()),
+            format!(
+                "{} message_ids but {} provider_ids",
+                ids.len(),
+                providers.len()
+            ),
             None,
             Some("Give one provider id for each message, or none at all.".to_owned()),
         );
@@ -65,12 +68,11 @@ fn ack_messages(
 
 /// The sender could not hand these over. They are tried again after `retry_after`, or after a pause that grows; after
 /// the last attempt they are dead and an incident.
-#[pg_extern(schema = "wf", name = "fail_messages")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn fail_messages(
     message_ids: Option<Vec<i64>>,
     error: Option<String>,
-    retry_after: default!(Option<Interval>, "NULL"),
+    retry_after: Option<Interval>,
 ) -> i32 {
     let ids = given("message_ids", message_ids);
     let error = given("error", error);
@@ -112,12 +114,11 @@ fn fail_messages(
 }
 
 /// The provider reports on a message: `delivered` or `bounced`.
-#[pg_extern(schema = "wf", name = "report_delivery")]
-#[search_path(pg_catalog, pg_temp)]
+#[pg_extern(sql = false)]
 fn report_delivery(
     message_id: Option<i64>,
     status: Option<String>,
-    detail: default!(Option<String>, "NULL"),
+    detail: Option<String>,
 ) {
     let (id, status) = (given("message_id", message_id), given("status", status));
     if status != "delivered" && status != "bounced" {
@@ -145,7 +146,13 @@ fn report_delivery(
             return;
         }
         let text = detail.unwrap_or_else(|| "no reason given".to_owned());
-        undeliverable(&cases, &messages, &actor, Event::MessageBounced, &format!("the message bounced: {text}"));
+        undeliverable(
+            &cases,
+            &messages,
+            &actor,
+            Event::MessageBounced,
+            &format!("the message bounced: {text}"),
+        );
     });
 }
 
@@ -167,7 +174,12 @@ pub fn give_up_expired() {
          ORDER BY o.message_id FOR UPDATE",
         &[array(ids)],
     );
-    bury(&cases, &read(&rows), "the sender did not report back within its lease", "engine");
+    bury(
+        &cases,
+        &read(&rows),
+        "the sender did not report back within its lease",
+        "engine",
+    );
 }
 
 fn read(rows: &spi::Rows) -> Vec<Message> {
@@ -224,7 +236,14 @@ fn settle(cases: &[i64], messages: &[Message], actor: &str, how_far: DoneWhen) {
         let env = batch.context.env();
         let case = &mut batch.cases[index].case;
         for message in by_case.get(&case.id).into_iter().flatten() {
-            case.message_came_to(message.step, message.visit, how_far, facts, &env, &mut batch.effects);
+            case.message_came_to(
+                message.step,
+                message.visit,
+                how_far,
+                facts,
+                &env,
+                &mut batch.effects,
+            );
         }
         Ok(())
     });
@@ -260,7 +279,15 @@ fn undeliverable(cases: &[i64], messages: &[Message], actor: &str, event: Event,
             let error = Error::new(ErrorCode::State, format!("step \"{name}\": {text}"))
                 .detail(format!("Message {} of case {}.", message.id, message.case))
                 .hint("Mend the cause, then call wf.retry for a new message; or wf.skip or wf.cancel.");
-            case.message_failed(message.step, message.visit, event, &error, facts, &env, &mut batch.effects);
+            case.message_failed(
+                message.step,
+                message.visit,
+                event,
+                &error,
+                facts,
+                &env,
+                &mut batch.effects,
+            );
         }
         Ok(())
     });

@@ -1,13 +1,13 @@
 //! json and jsonb as their text. pgrx's own types go through serde with default features: 128 levels at most, and
 //! large numerics lose digits.
 
+use pgrx::FromDatum;
 use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::nullable::Nullable;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
-use pgrx::FromDatum;
-use pgrx::nullable::Nullable;
 
 /// A jsonb argument, as PostgreSQL writes it.
 pub struct JsonbText(pub String);
@@ -31,7 +31,10 @@ impl FromDatum for JsonbText {
 unsafe impl<'fcx> ArgAbi<'fcx> for JsonbText {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
         // SAFETY: the argument is a jsonb; strictness keeps NULL away, and an empty object stands in otherwise.
-        unsafe { arg.unbox_arg_using_from_datum().unwrap_or_else(|| Self("{}".to_owned())) }
+        unsafe {
+            arg.unbox_arg_using_from_datum()
+                .unwrap_or_else(|| Self("{}".to_owned()))
+        }
     }
 
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {

@@ -433,10 +433,9 @@ impl Subject {
             &[arg(self.relation)],
         );
         match rows.first() {
-            Some(row) => pgrx::spi::quote_qualified_identifier(
-                row.must::<String>(1),
-                row.must::<String>(2),
-            ),
+            Some(row) => {
+                pgrx::spi::quote_qualified_identifier(row.must::<String>(1), row.must::<String>(2))
+            }
             None => raise_as(
                 PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
                 format!("the table of subject \"{}\" is gone", self.name),
