@@ -15,6 +15,7 @@ pub mod error;
 pub mod finding;
 pub mod game;
 pub mod kinds;
+mod names;
 pub mod program;
 pub mod row;
 pub mod template;

@@ -425,6 +425,10 @@ impl Case {
     }
 
     /// The message of a step run cannot reach anybody: `event` says whether it bounced or the sender gave up.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "which message, what became of it, and what every move takes"
+    )]
     pub fn message_failed(
         &mut self,
         step: StepNo,

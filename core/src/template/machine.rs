@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use super::filters;
 use super::formats::Formats;
-use super::names::did_you_mean;
 use super::number::Decimal;
 use super::scope::{CASE_FIELDS, Scope, element, field};
 use super::tree::{Expr, Kind, Node};
 use super::value::{Num, Text, Val};
+use crate::names::did_you_mean;
 
 /// Bytes of text that cost one step to make or search.
 const BYTES_PER_STEP: usize = 64;

@@ -10,7 +10,6 @@ mod lists;
 mod locale;
 mod machine;
 mod money;
-mod names;
 mod number;
 mod operators;
 mod scope;
@@ -29,6 +28,7 @@ use icu_locale_core::Locale;
 use indexmap::IndexMap;
 
 use crate::error::{Error, ErrorCode};
+use crate::names;
 use findings::{finding, shortened};
 use machine::Machine;
 use tree::Node;

@@ -10,9 +10,9 @@ use minijinja::machinery::{Span, Token, WhitespaceConfig, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
 use super::filters::{Filter, Test};
-use super::names::did_you_mean;
 use super::number;
 use super::tree::{Comparison, Expr, For, Kind, Node, Operator};
+use crate::names::did_you_mean;
 
 /// How deep statements and expressions may nest in each other, chains of operators included.
 const MAX_DEPTH: usize = 100;

@@ -1,7 +1,7 @@
 //! Date rules: contradictions in themselves, and anchors on steps that are not done by then.
 
 use super::graph::{Graph, index};
-use super::{check_not_blank, nearest, step_place};
+use super::{check_not_blank, hint_for, step_place};
 use crate::dates::{Anchor, DateRule};
 use crate::finding::Findings;
 
@@ -34,7 +34,7 @@ fn anchor(
         findings.error(
             place,
             format!("{field} counts from step \"{name}\", which does not exist"),
-            nearest::hint(
+            hint_for(
                 name,
                 graph.program.steps.iter().map(|s| s.name.as_str()),
                 "Name a step of this workflow in the anchor.",

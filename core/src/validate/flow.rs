@@ -1,7 +1,7 @@
 //! Where tokens go: legs that lead nowhere, steps out of reach, loops without end, cases without end.
 
 use super::graph::{By, Edge, Graph, index};
-use super::{nearest, quoted, step_place};
+use super::{hint_for, quoted, step_place};
 use crate::finding::Findings;
 use crate::kinds::Nature;
 use crate::program::CompiledStep;
@@ -25,14 +25,14 @@ fn targets(graph: &Graph<'_>, step: &CompiledStep, findings: &mut Findings) {
         findings.error(
             &place,
             format!("next leads to \"{name}\", which is no step"),
-            nearest::hint(name, known(), no_such),
+            hint_for(name, known(), no_such),
         );
     }
     for (outcome, name) in &step.unknown_targets {
         findings.error(
             &place,
             format!("leg \"{outcome}\" leads to \"{name}\", which is no step"),
-            nearest::hint(name, known(), no_such),
+            hint_for(name, known(), no_such),
         );
     }
     let goes_on = step.next.is_some() || step.unknown_next.is_some();

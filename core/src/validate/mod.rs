@@ -11,7 +11,6 @@ mod dates;
 mod flow;
 mod graph;
 mod head;
-mod nearest;
 mod parallel;
 mod steps;
 mod texts;
@@ -21,6 +20,7 @@ mod uses;
 mod tests;
 
 use crate::finding::Findings;
+use crate::names::did_you_mean;
 use crate::program::Program;
 use graph::Graph;
 
@@ -60,6 +60,11 @@ fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => names.concat(),
     }
+}
+
+/// The hint for a name that names nothing: what may have been meant, or else what to do.
+fn hint_for<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
+    did_you_mean(wanted, known).unwrap_or_else(|| otherwise.to_owned())
 }
 
 /// Names that nobody can type, read or store.

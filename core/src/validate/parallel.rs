@@ -2,7 +2,7 @@
 
 use super::crossing::Branches;
 use super::graph::{By, Edge, Graph, index};
-use super::{nearest, quoted, step_place};
+use super::{hint_for, quoted, step_place};
 use crate::finding::Findings;
 
 /// A parallel step with its join, and what lies around them.
@@ -71,7 +71,7 @@ fn parallel_of(graph: &Graph<'_>, join: usize, findings: &mut Findings) -> Optio
             findings.error(
                 place,
                 format!("it joins \"{name}\", which is no step"),
-                nearest::hint(
+                hint_for(
                     name,
                     known.map(|s| graph.name(s)),
                     "Name in of the parallel step whose branches meet here.",

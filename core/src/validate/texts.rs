@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{check_name, nearest, step_place};
+use super::{check_name, hint_for, step_place};
 use crate::finding::Findings;
 use crate::kinds::Channel;
-use crate::program::Program;
+use crate::program::{Program, inline_name};
 
 pub(super) fn check(program: &Program, findings: &mut Findings) {
     let sources = &program.document.templates;
@@ -18,7 +18,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 findings.error(
                     &place,
                     format!("template \"{name}\" does not exist"),
-                    nearest::hint(
+                    hint_for(
                         name,
                         sources.keys().map(String::as_str),
                         "Add it to the document's templates.",
@@ -41,6 +41,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             }
         }
     }
+    broken(program, findings);
     for (name, source) in sources {
         let place = format!("template \"{name}\"");
         check_name(&place, "the template", name, findings);
@@ -58,5 +59,33 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 "Use it in a step, or remove it.",
             );
         }
+    }
+}
+
+/// What keeps templates, and texts that stand in steps, from compiling.
+fn broken(program: &Program, findings: &mut Findings) {
+    for finding in &program.template_findings {
+        let name = &finding.template;
+        let step = program.steps.iter().find(|step| {
+            (0..step.kind.inline_texts().len()).any(|i| inline_name(&step.name, i) == *name)
+        });
+        let place = match step {
+            // Its text cannot be told from the other one's; the name has a finding already.
+            Some(step) if program.duplicates.contains(&step.name) => continue,
+            Some(step) => step_place(&step.name),
+            None => format!("template \"{name}\""),
+        };
+        let language = finding
+            .locale
+            .as_ref()
+            .map_or(String::new(), |tag| format!(", locale \"{tag}\""));
+        findings.error(
+            place,
+            format!("{}{language}: {}", finding.part, finding.message),
+            finding
+                .hint
+                .clone()
+                .unwrap_or_else(|| "Mend the text at that place.".to_owned()),
+        );
     }
 }

@@ -4,7 +4,7 @@
 const MAX_NAME_BYTES: usize = 200;
 
 /// The known names that are within a few letters of the wanted one, the closest first, at most three.
-pub(super) fn close<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn close<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     if wanted.len() > MAX_NAME_BYTES {
         return Vec::new();
     }
@@ -25,7 +25,7 @@ pub(super) fn close<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// "Did you mean …?", if any known name is close.
-pub(super) fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     wanted: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
