@@ -1,7 +1,7 @@
 //! Branches of a question that cross: a step that belongs to one answer, reached by another.
 
 use super::crossing::Branches;
-use super::graph::{By, Edge, Graph, index};
+use super::graph::{By, Edge, Graph};
 use super::{quoted, step_place};
 use crate::finding::Findings;
 
@@ -13,17 +13,13 @@ pub(super) fn check(graph: &Graph<'_>, findings: &mut Findings) {
 
 fn answers(graph: &Graph<'_>, question: usize, findings: &mut Findings) {
     let step = graph.step(question);
-    let starts: Vec<Edge<'_>> = step
-        .legs
+    // An answer without a target of its own has a finding already.
+    let names_target = |e: &&Edge<'_>| matches!(e.by, By::Leg { own: true, .. });
+    let starts: Vec<Edge<'_>> = graph
+        .out(question)
         .iter()
-        .filter_map(|leg| {
-            let outcome = leg.outcome.as_str();
-            Some(Edge {
-                from: question,
-                to: index(leg.target?)?,
-                by: By::Leg { outcome, own: true },
-            })
-        })
+        .filter(names_target)
+        .copied()
         .collect();
     // What comes before the question belongs to no answer: going back there is no crossing.
     let before = graph.reach([0], |s| s == question);

@@ -1,7 +1,7 @@
 //! Parallel steps and their joins: every branch has to bring exactly one token to the join.
 
 use super::crossing::Branches;
-use super::graph::{By, Edge, Graph, index};
+use super::graph::{By, Edge, Graph};
 use super::{hint_for, quoted, step_place};
 use crate::finding::Findings;
 
@@ -84,24 +84,15 @@ fn parallel_of(graph: &Graph<'_>, join: usize, findings: &mut Findings) -> Optio
 
 impl<'g, 'p> Pair<'g, 'p> {
     fn new(graph: &'g Graph<'p>, parallel: usize, join: usize) -> Self {
-        let starts = graph.step(parallel).legs.iter().filter_map(|leg| {
-            Some(Edge {
-                from: parallel,
-                to: index(leg.target?)?,
-                by: By::Leg {
-                    outcome: &leg.outcome,
-                    own: true,
-                },
-            })
-        });
-        let forking = |e: &Edge<'p>| e.from == parallel && matches!(e.by, By::Leg { .. });
+        let forking = |e: &&Edge<'p>| e.from == parallel && matches!(e.by, By::Leg { .. });
+        let starts = graph.out(parallel).iter().filter(forking).copied();
         let behind = graph.out(join).iter().map(|e| e.to);
         Self {
             graph,
             parallel,
             join,
             starts: starts.collect(),
-            beside: graph.reach_by([0], |_| false, |e| !forking(e)),
+            beside: graph.reach_by([0], |_| false, |e| !forking(&e)),
             after: graph.reach(behind, |s| s == parallel),
         }
     }
