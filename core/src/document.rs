@@ -13,10 +13,13 @@ use crate::dates::DateRule;
 use crate::kinds::{self, StepKind};
 use crate::template::TemplateSource;
 use crate::window::ContactWindow;
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, strict};
 
 /// The document format that this version reads and writes.
 pub const FORMAT: u32 = 1;
+
+/// How many steps a workflow may have; far more than anybody can follow, and checked in a moment.
+pub const MAX_STEPS: usize = 1_000;
 
 /// A workflow, as written.
 #[derive(Debug)]
@@ -191,8 +194,12 @@ impl Document {
                 ErrorCode::Json,
                 format!("the document is not valid JSON: {}", strip_position(&e.to_string())),
             )
-            .detail(format!("At line {}, column {}.", e.line(), e.column()))
+            .detail(position(&e))
             .hint("Mend the text at that place; wf.document_schema() gives the JSON Schema of a document.")
+        })?;
+        strict::check(text).map_err(|e| {
+            let problem = strip_position(&e.to_string()).to_owned();
+            structural(vec![problem]).detail(position(&e))
         })?;
         let Value::Object(mut map) = value else {
             return Err(structural(vec![
@@ -218,6 +225,12 @@ impl Document {
                 }
                 if head.name.trim().is_empty() {
                     problems.push("the name is empty".to_owned());
+                }
+                let steps: usize = phases.iter().map(|p| p.steps.len()).sum();
+                if steps > MAX_STEPS {
+                    problems.push(format!(
+                        "the workflow has {steps} steps; at most {MAX_STEPS} are allowed"
+                    ));
                 }
                 Some(head)
             }
@@ -252,12 +265,24 @@ fn read_phases(value: Value, problems: &mut Vec<String>) -> Vec<Phase> {
         };
         let name = match map.shift_remove("name") {
             Some(Value::String(name)) if !name.trim().is_empty() => name,
-            _ => {
+            Some(Value::String(_)) => {
+                problems.push(format!("{place}: the name is empty"));
+                String::new()
+            }
+            Some(_) => {
+                problems.push(format!("{place}: the name is not a text"));
+                String::new()
+            }
+            None => {
                 problems.push(format!("{place}: the field \"name\" is missing"));
-                continue;
+                String::new()
             }
         };
-        let place = format!("phase \"{name}\"");
+        let place = if name.is_empty() {
+            place
+        } else {
+            format!("phase \"{name}\"")
+        };
         let steps = match map.shift_remove("steps") {
             Some(Value::Array(steps)) => steps,
             _ => {
@@ -292,12 +317,18 @@ fn read_step(value: Value, phase: &str, number: usize, problems: &mut Vec<String
     let (common, own): (Map<_, _>, Map<_, _>) = map
         .into_iter()
         .partition(|(field, _)| COMMON_FIELDS.contains(&field.as_str()));
+    // Both parts are read whatever the other one gives, so that their problems come together.
+    let own_kind = match common.get("kind") {
+        Some(Value::String(kind)) => {
+            let kind = kinds::parse(kind, Value::Object(own));
+            kind.map_err(|e| problems.push(format!("{place}: {e}")))
+                .ok()
+        }
+        _ => None,
+    };
     let common = serde_json::from_value::<Common>(Value::Object(common))
-        .map_err(|e| problems.push(format!("{place}: {e}")))
-        .ok()?;
-    let kind = kinds::parse(&common.kind, Value::Object(own))
-        .map_err(|e| problems.push(format!("{place}: {e}")))
-        .ok()?;
+        .map_err(|e| problems.push(format!("{place}: {e}")));
+    let (common, kind) = (common.ok()?, own_kind?);
     Some(Step { common, kind })
 }
 
@@ -313,7 +344,15 @@ fn structural(problems: Vec<String>) -> Error {
     .hint("wf.document_schema() gives the JSON Schema of a document.")
 }
 
+/// Where a reader stopped.
+fn position(error: &serde_json::Error) -> String {
+    format!("At line {}, column {}.", error.line(), error.column())
+}
+
 /// serde_json ends its messages with "at line x column y"; we say that in the detail.
 fn strip_position(message: &str) -> &str {
     message.split(" at line ").next().unwrap_or(message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! * `document`, `kinds`, `program`: what a workflow is; its compiled form
 //! * `validate`: what is wrong with one, all of it at once
+//! * `schema`: the JSON Schema of a document
 //! * `game`: the token game; what an event does to a case
 //! * `dates`, `calendar`, `window`: when
 //! * `template`: what a message says
@@ -18,6 +19,8 @@ pub mod kinds;
 mod names;
 pub mod program;
 pub mod row;
+pub mod schema;
+mod strict;
 pub mod template;
 pub mod validate;
 pub mod window;

@@ -230,7 +230,7 @@ fn as_12_a_repeat_comes_by_again() {
 
 #[test]
 fn a_thousand_steps_are_checked_in_no_time() {
-    let mut steps: Vec<Value> = (0..1000)
+    let mut steps: Vec<Value> = (0..998)
         .map(|i| {
             question(
                 &format!("q{i}"),
@@ -238,7 +238,7 @@ fn a_thousand_steps_are_checked_in_no_time() {
             )
         })
         .collect();
-    steps.push(finish("q1000"));
+    steps.push(finish("q998"));
     steps.push(finish("f"));
     assert_found(&workflow(steps.into()), &[]);
 }
