@@ -294,9 +294,8 @@ impl Program {
             return Vec::new();
         };
         let mut targets: Vec<StepNo> = step.legs.iter().filter_map(|leg| leg.target).collect();
-        if step.when.is_some() {
-            targets.extend(step.next);
-        }
+        // Where it goes when it is skipped; without a condition a person may still skip it.
+        targets.extend(step.next);
         targets
     }
 

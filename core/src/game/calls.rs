@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::case::{Case, CaseState, Mishap, TokenState};
-use super::effects::{Effects, Event, Suppression};
+use super::effects::{Effects, Event, Suppression, TaskMove};
 use super::enter::{LATE_CANCEL, LATE_SKIP, LATE_START};
 use super::fire::UNDELIVERABLE;
 use super::{Env, Facts};
@@ -342,16 +342,29 @@ impl Case {
         out.resolved.push((self.id, token.step, token.visit));
         out.history
             .push(self.record(Event::StepRetried, Some(&token), None, None));
-        let planned = match program.step(token.step) {
-            Some(step) => Some((step, self.plan(step, &token, facts, env)?)),
-            None => None,
+        let Some(step) = program.step(token.step) else {
+            let start = self.planned_start(token.entered_at, facts, env)?;
+            let token = &mut self.tokens[index];
+            token.state = TokenState::Scheduled;
+            token.attempts = 0;
+            (token.run_at, token.due_at) = (start, start);
+            return Ok(());
         };
+        let dates = self.plan(step, &token, facts, env)?;
         let token = &mut self.tokens[index];
         token.state = TokenState::Scheduled;
         token.attempts = 0;
-        token.run_at = Some(env.now);
-        if let Some((step, dates)) = planned {
-            dates.apply(step, token);
+        dates.apply(step, token);
+        if token.task_id.is_some() {
+            // Its task was there already when its date could not be told.
+            token.state = TokenState::Open;
+            token.run_at = None;
+            out.task_moves.push(TaskMove {
+                case_id: self.id,
+                step: token.step,
+                visit: token.visit,
+                due_at: token.due_at,
+            });
         }
         Ok(())
     }
@@ -378,6 +391,18 @@ impl Case {
                 ),
             )
             .hint("Choose a leg with wf.branch, or end the case with wf.cancel."));
+        }
+        if token.state == TokenState::Joining {
+            return Err(Error::new(
+                ErrorCode::State,
+                format!(
+                    "step \"{}\" of case {} waits for other branches",
+                    self.name(token.step),
+                    self.id
+                ),
+            )
+            .detail(self.where_it_stands())
+            .hint("Settle, skip or advance the steps that these branches stand on."));
         }
         if token.state == TokenState::Sending {
             out.suppressions.push(Suppression {

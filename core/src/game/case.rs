@@ -306,7 +306,7 @@ impl Case {
         let mut token = Token {
             step: no,
             visit,
-            state: TokenState::Scheduled,
+            state: self.waiting(),
             attempts: 0,
             arrived: 0,
             entered_at: env.now,
@@ -330,12 +330,23 @@ impl Case {
         }
     }
 
+    /// The state of a token that waits for its time: a person may settle a task of a case on hold, and what follows
+    /// has to wait all the same.
+    fn waiting(&self) -> TokenState {
+        if self.state == CaseState::Held {
+            TokenState::Held
+        } else {
+            TokenState::Scheduled
+        }
+    }
+
     /// One more branch has come to a join.
     fn join(&mut self, index: usize, step: &CompiledStep, env: &Env<'_>) {
+        let waiting = self.waiting();
         let token = &mut self.tokens[index];
         token.arrived += 1;
         if usize::try_from(token.arrived).unwrap_or(0) >= step.branches {
-            token.state = TokenState::Scheduled;
+            token.state = waiting;
             token.run_at = Some(env.now);
         }
     }

@@ -1,5 +1,7 @@
 //! How a case begins: by its start rule (perhaps on a later day, perhaps late), or by a call.
 
+use chrono::{DateTime, Utc};
+
 use super::case::{Case, CaseState, Token, TokenState};
 use super::effects::{Effects, Event, TaskRow};
 use super::plan::When;
@@ -53,6 +55,29 @@ impl Case {
         self.begin(false, false, facts, env, out);
     }
 
+    /// When a planned case starts; None while its anchor is empty.
+    pub(super) fn planned_start(
+        &self,
+        planned_at: DateTime<Utc>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
+        let Some(rule) = self
+            .program
+            .document
+            .start
+            .as_ref()
+            .and_then(|s| s.on.as_ref())
+        else {
+            return Ok(Some(env.now));
+        };
+        Ok(match self.date(rule, planned_at, facts, env)? {
+            When::At(at) => Some(at),
+            When::Now => Some(env.now),
+            When::Unknown => None,
+        })
+    }
+
     fn start_token(&self, env: &Env<'_>) -> Token {
         Token {
             step: START,
@@ -67,7 +92,7 @@ impl Case {
         }
     }
 
-    fn plan_start(&mut self, at: chrono::DateTime<chrono::Utc>, env: &Env<'_>, out: &mut Effects) {
+    fn plan_start(&mut self, at: DateTime<Utc>, env: &Env<'_>, out: &mut Effects) {
         self.state = CaseState::Planned;
         let token = Token {
             run_at: Some(at),
@@ -82,7 +107,7 @@ impl Case {
     fn begin_late(
         &mut self,
         late: Late,
-        at: chrono::DateTime<chrono::Utc>,
+        at: DateTime<Utc>,
         facts: &Facts<'_>,
         env: &Env<'_>,
         out: &mut Effects,
@@ -129,7 +154,9 @@ impl Case {
         env: &Env<'_>,
         out: &mut Effects,
     ) {
-        self.state = CaseState::Running;
+        if self.state != CaseState::Held {
+            self.state = CaseState::Running;
+        }
         self.started_at = Some(env.now);
         out.history
             .push(self.record(Event::CaseStarted, None, None, None));

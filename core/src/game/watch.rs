@@ -1,11 +1,11 @@
 //! The subject's row has changed: stop rules, a start condition that no longer holds, dates that move.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::case::{Case, CaseState, TokenState};
 use super::effects::{Effects, Event, TaskMove};
 use super::fire::STOPPED;
-use super::plan::When;
 use super::{Env, Facts};
 use crate::dates::{Anchor, DateRule};
 use crate::program::{CompiledStep, START};
@@ -86,7 +86,7 @@ impl Case {
                     token.run_at = run_at;
                 }
                 if (token.run_at, token.due_at) != before {
-                    self.note_move(index, step, before.1.or(before.0), out);
+                    self.note_move(index, step, before, out);
                 }
             }
         }
@@ -96,11 +96,16 @@ impl Case {
         &mut self,
         index: usize,
         step: &CompiledStep,
-        old: Option<chrono::DateTime<chrono::Utc>>,
+        before: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
         out: &mut Effects,
     ) {
         let token = self.tokens[index].clone();
-        let new = token.due_at.or(token.run_at);
+        // The date that people see, unless only the start of a task has moved.
+        let (old, new) = if token.due_at != before.1 {
+            (before.1, token.due_at)
+        } else {
+            (before.0, token.run_at)
+        };
         let detail = json!({ "old": old, "new": new }).to_string();
         out.history
             .push(self.record(Event::Rescheduled, Some(&token), None, Some(detail)));
@@ -122,14 +127,12 @@ impl Case {
         let Some(rule) = program.document.start.as_ref().and_then(|s| s.on.as_ref()) else {
             return;
         };
-        match self.date(rule, self.tokens[index].entered_at, facts, env) {
+        if !matches!(rule.anchor, Anchor::Subject(_)) {
+            return;
+        }
+        match self.planned_start(self.tokens[index].entered_at, facts, env) {
             Err(error) => self.fail(index, &error, env, out),
-            Ok(when) => {
-                let at = match when {
-                    When::At(at) => Some(at),
-                    When::Now => Some(env.now),
-                    When::Unknown => None,
-                };
+            Ok(at) => {
                 let old = self.tokens[index].due_at;
                 if old == at {
                     return;
