@@ -56,3 +56,8 @@ CREATE FUNCTION wf.set_participant(participant text, role text DEFAULT NULL, tit
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'set_participant_wrapper';
 COMMENT ON FUNCTION wf.set_participant(text, text, text) IS
     'Maps a participant of the workflows to a database role: only members of the role, and the workflow''s owner, may then settle its tasks. Without a role anybody who may call wf.complete can.';
+
+CREATE FUNCTION wf.document_schema() RETURNS json
+    LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'document_schema_wrapper';
+COMMENT ON FUNCTION wf.document_schema() IS 'The JSON Schema (draft 2020-12) of the documents that wf.define reads.';

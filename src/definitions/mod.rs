@@ -19,7 +19,7 @@ use crate::api::{actor, given};
 use crate::engine::as_engine;
 use crate::engine::versions::{WorkflowRow, find_workflow, workflow};
 use crate::pg::acting::{acts_for, current_role, role_name};
-use crate::pg::json::JsonbText;
+use crate::pg::json::{JsonText, JsonbText};
 use crate::pg::raise::{OrRaise, raise, raise_as};
 use crate::pg::spi;
 use crate::pg::types::arg;
@@ -325,13 +325,15 @@ fn renamed(text: &str, name: &str) -> String {
     }
 }
 
+/// The JSON Schema of a document.
+#[pg_extern(sql = false)]
+fn document_schema() -> JsonText {
+    JsonText(workflow_core::schema::document_schema().to_string())
+}
+
 /// Maps a participant of the documents to a database role, whose members alone may then settle its tasks.
 #[pg_extern(sql = false)]
-fn set_participant(
-    participant: Option<&str>,
-    role: Option<&str>,
-    title: Option<&str>,
-) {
+fn set_participant(participant: Option<&str>, role: Option<&str>, title: Option<&str>) {
     let participant = given("participant", participant);
     as_engine(|| {
         spi::query(

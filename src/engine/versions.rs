@@ -8,12 +8,14 @@ use std::rc::Rc;
 use pgrx::pg_sys::Oid;
 use workflow_core::document::Document;
 use workflow_core::program::{Program, Roles};
+use workflow_core::template::Limits;
 use workflow_core::{Error, ErrorCode};
 
 use super::reads::ReadPlans;
 use crate::pg::raise::{OrRaise, internal, raise};
 use crate::pg::spi;
 use crate::pg::types::arg;
+use crate::settings;
 use crate::subjects::subject::{self, Subject};
 
 /// A version, ready to run.
@@ -63,7 +65,11 @@ fn load(id: i32) -> Version {
     let document = Document::parse(&row.must::<String>(1)).or_raise();
     let subject = subject::by_name(&document.head.subject);
     subject.require_usable();
-    let program = Program::compile(document, roles(&subject));
+    let mut program = Program::compile(document, roles(&subject));
+    program.templates.set_limits(Limits {
+        fuel: settings::template_fuel(),
+        ..Limits::default()
+    });
     Version {
         id,
         workflow_id: row.must(2),

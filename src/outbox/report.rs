@@ -28,10 +28,7 @@ struct Message {
 /// The sender has handed these to the provider. Gives back how many were waiting for it; the same call again is no
 /// error.
 #[pg_extern(sql = false)]
-fn ack_messages(
-    message_ids: Option<Vec<i64>>,
-    provider_ids: Option<Vec<Option<String>>>,
-) -> i32 {
+fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<String>>>) -> i32 {
     let ids = given("message_ids", message_ids);
     let providers = provider_ids.unwrap_or_default();
     if !providers.is_empty() && providers.len() != ids.len() {
@@ -115,11 +112,7 @@ fn fail_messages(
 
 /// The provider reports on a message: `delivered` or `bounced`.
 #[pg_extern(sql = false)]
-fn report_delivery(
-    message_id: Option<i64>,
-    status: Option<String>,
-    detail: Option<String>,
-) {
+fn report_delivery(message_id: Option<i64>, status: Option<String>, detail: Option<String>) {
     let (id, status) = (given("message_id", message_id), given("status", status));
     if status != "delivered" && status != "bounced" {
         raise_as(

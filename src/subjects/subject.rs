@@ -451,11 +451,6 @@ impl Subject {
         self.key_text(details, &self.key_columns)
     }
 
-    /// As `key_expression`, from the bound table's own row.
-    pub fn table_key_expression(&self, table: &str) -> String {
-        self.key_text(table, &self.table_key_columns)
-    }
-
     fn key_text(&self, alias: &str, columns: &[String]) -> String {
         let parts: Vec<String> = columns
             .iter()
@@ -473,11 +468,6 @@ impl Subject {
     /// SQL that is true where every key column of the details' row is there.
     pub fn has_key(&self, details: &str) -> String {
         has_key(details, &self.key_columns)
-    }
-
-    /// As `has_key`, for the bound table's own row.
-    pub fn table_has_key(&self, table: &str) -> String {
-        has_key(table, &self.table_key_columns)
     }
 
     /// The canonical texts of keys given by people: `007` of an integer key is `7`, a uuid comes out in lower case.
