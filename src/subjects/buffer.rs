@@ -197,6 +197,21 @@ pub fn flush() {
     give_back(entries, bytes);
 }
 
+/// Writes what no statement trigger came by to write, such as rows written directly into a partition: statement
+/// triggers fire only on the table that the statement names.
+pub fn flush_before_commit() {
+    if BUFFER.with_borrow(|buffer| buffer.entries.is_empty()) {
+        return;
+    }
+    // SAFETY: the transaction is still open, but its last statement has taken its snapshot with it, and SPI wants one
+    // around it. On ERROR the abort pops it.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        flush();
+        pg_sys::PopActiveSnapshot();
+    }
+}
+
 /// Puts emptied vectors back, so that a session of many small statements does not allocate for each.
 fn give_back(mut entries: Vec<Entry>, mut bytes: Vec<u8>) {
     entries.clear();

@@ -2,6 +2,7 @@
 
 mod binding;
 mod erp;
+mod keys;
 mod writes;
 
 use pgrx::prelude::*;
