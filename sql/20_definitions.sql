@@ -26,6 +26,24 @@ CREATE TABLE wf.versions (
 CREATE UNIQUE INDEX versions_one_draft ON wf.versions (workflow_id) WHERE state = 'draft';
 CREATE UNIQUE INDEX versions_one_published ON wf.versions (workflow_id) WHERE state = 'published';
 
+-- A version that has been published never changes, not even by direct SQL: cases run on it.
+CREATE FUNCTION wf._keep_versions() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF OLD.state <> 'draft' AND (NEW.document::text, NEW.number, NEW.workflow_id, NEW.version_id)
+                                IS DISTINCT FROM (OLD.document::text, OLD.number, OLD.workflow_id, OLD.version_id) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('version %s of workflow %s is published and cannot be changed', OLD.number, OLD.workflow_id),
+            HINT = 'Save a new draft with wf.define and publish it.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER keep_versions BEFORE UPDATE ON wf.versions
+    FOR EACH ROW EXECUTE FUNCTION wf._keep_versions();
+
 CREATE TABLE wf.phases (
     version_id integer NOT NULL REFERENCES wf.versions ON DELETE CASCADE,
     phase_no   smallint NOT NULL,

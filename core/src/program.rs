@@ -191,15 +191,20 @@ impl Program {
         self.document.start.as_ref().map_or(Late::Now, |s| s.late)
     }
 
-    /// What enrolling needs: the start condition first, then columns for dates and the account.
+    /// What enrolling needs: what a change of the subject needs, and the account.
     pub fn start_read(&self) -> Read {
-        let conditions = self.document.start.iter().map(|s| s.when.clone()).collect();
-        let mut columns = self.base_columns();
-        columns.extend(self.roles.account.clone());
-        Read {
-            conditions,
-            columns: columns.into_iter().collect(),
-        }
+        let mut read = self.watch_read();
+        read.columns.extend(self.roles.account.clone());
+        read.columns.sort();
+        read.columns.dedup();
+        read
+    }
+
+    /// Whether a row that answered `start_read` or `watch_read` so gets a case by the start rule: no stop rule holds,
+    /// the start condition does, and whatever the shell has added to the conditions.
+    pub fn starts(&self, conditions: &[bool]) -> bool {
+        let (stops, rest) = conditions.split_at(self.stops().len().min(conditions.len()));
+        !stops.contains(&true) && rest.iter().all(|holds| *holds)
     }
 
     /// What a change of the subject needs: the stop rules' conditions, the start condition (last, for planned

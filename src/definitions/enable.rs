@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::owned;
 use crate::api::given;
 use crate::engine::as_engine;
-use crate::engine::inbox::{enrol, start_read};
+use crate::engine::inbox::enrol;
 use crate::engine::versions::{Version, version};
 use crate::pg::acting::{as_role, current_role};
 use crate::pg::raise::raise_as;
@@ -80,9 +80,14 @@ fn matching_keys(version: &Version) -> Vec<String> {
         return Vec::new();
     }
     let subject = &version.subject;
-    let conditions: Vec<String> = start_read(version)
-        .conditions
+    let rule = version
+        .program
+        .document
+        .start
         .iter()
+        .map(|start| &start.when);
+    let conditions: Vec<String> = rule
+        .chain(&subject.eligible)
         .map(|condition| format!("(\n{condition}\n) IS TRUE"))
         .collect();
     let sql = format!(

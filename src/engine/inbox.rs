@@ -121,12 +121,13 @@ fn process(entries: &[Entry], enrol: bool) -> Vec<i64> {
     if entries.is_empty() {
         return Vec::new();
     }
-    let mut keys: BTreeMap<i32, HashSet<String>> = BTreeMap::new();
+    // In the order in which they came, so that cases get their numbers in that order.
+    let mut keys: BTreeMap<i32, Vec<String>> = BTreeMap::new();
     let mut unresolved: BTreeMap<i32, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
         match (&entry.key, entry.op.as_str()) {
             (Some(key), _) => {
-                keys.entry(entry.subject).or_default().insert(key.clone());
+                keys.entry(entry.subject).or_default().push(key.clone());
             }
             (None, "e") => subject::quarantine(
                 entry.subject,
@@ -148,7 +149,12 @@ fn process(entries: &[Entry], enrol: bool) -> Vec<i64> {
     }
     let mut busy: HashSet<(i32, String)> = HashSet::new();
     for (subject, keys) in &keys {
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let mut seen = HashSet::new();
+        let keys: Vec<&str> = keys
+            .iter()
+            .map(String::as_str)
+            .filter(|k| seen.insert(*k))
+            .collect();
         for key in changed(*subject, &keys, enrol) {
             busy.insert((*subject, key));
         }
@@ -281,7 +287,7 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
     let wanted: Vec<usize> = (0..candidates.len())
         .filter(|i| {
             let facts = answers.facts(*i);
-            facts.found && facts.conditions.iter().all(|holds| *holds)
+            facts.found && program.starts(facts.conditions)
         })
         .collect();
     let mut batch = Batch::new(actor);
@@ -320,11 +326,12 @@ pub fn account(version: &Version, facts: &workflow_core::game::Facts<'_>) -> Opt
 
 fn without_case(version: &Version, keys: &[&str], again: Again) -> Vec<String> {
     let rows = spi::query(
-        "SELECT k.key FROM unnest($1::text[]) AS k(key)
+        "SELECT k.key FROM unnest($1::text[]) WITH ORDINALITY AS k(key, ord)
          WHERE NOT EXISTS (
              SELECT FROM wf.case_subjects AS s LEFT JOIN wf.cases AS c ON c.case_id = s.case_id AND s.slot <> 0
              WHERE s.subject_id = $2 AND s.key = k.key AND s.workflow_id = $3
-               AND (s.slot = 0 OR $4 OR c.outcome IS DISTINCT FROM $5))",
+               AND (s.slot = 0 OR $4 OR c.outcome IS DISTINCT FROM $5))
+         ORDER BY k.ord",
         &[
             array(keys.iter().copied()),
             arg(version.subject.id),

@@ -14,7 +14,7 @@ mod due;
 pub mod erp_update;
 mod failures;
 pub mod inbox;
-mod partitions;
+pub mod partitions;
 pub mod reads;
 pub mod run_due;
 pub mod versions;

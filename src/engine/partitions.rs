@@ -17,8 +17,8 @@ pub fn forget() {
     KNOWN.with_borrow_mut(HashSet::clear);
 }
 
-/// Sees to it that rows of this time have a partition. Only what was found to exist is remembered: a month made by
-/// this transaction may be rolled back with it.
+/// Sees to it that rows of this time have a partition. What exists is remembered until a (sub)transaction is rolled
+/// back, which may have made it.
 pub fn ensure(at: DateTime<Utc>) {
     let month = (at.year(), at.month());
     if KNOWN.with_borrow(|known| known.contains(&month)) {

@@ -73,6 +73,14 @@ fn lease_messages(
     }
     as_engine(|| {
         let until = after(lease);
+        if until <= crate::api::now() {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                "the lease is not longer than nothing",
+                None,
+                Some("Give a positive interval, longer than sending takes.".to_owned()),
+            );
+        }
         report::give_up_expired();
         let channels = match channel {
             Some(channel) => vec![known_channel(channel)],

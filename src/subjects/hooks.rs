@@ -76,6 +76,10 @@ unsafe extern "C-unwind" fn on_transaction(
         pg_sys::XactEvent::XACT_EVENT_COMMIT
         | pg_sys::XactEvent::XACT_EVENT_ABORT
         | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
+            if event == pg_sys::XactEvent::XACT_EVENT_ABORT {
+                // A month made by this transaction is gone with it.
+                crate::engine::partitions::forget();
+            }
             buffer::clear();
             subject::forget_checks();
         }
@@ -93,6 +97,7 @@ unsafe extern "C-unwind" fn on_subtransaction(
     match event {
         pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => buffer::subtransaction_committed(),
         pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
+            crate::engine::partitions::forget();
             buffer::subtransaction_aborted();
             subject::forget_checks();
         }

@@ -325,7 +325,14 @@ impl Case {
         self.tokens.push(token);
         let index = self.tokens.len() - 1;
         match planned {
-            Ok(dates) => dates.apply(step, &mut self.tokens[index]),
+            Ok(dates) => {
+                dates.apply(step, &mut self.tokens[index]);
+                // Nothing to ask the database about: the task is there for whoever made the move.
+                let at_once = self.tokens[index].run_at.is_some_and(|at| at <= env.now);
+                if step.is_manual() && step.when.is_none() && at_once {
+                    self.open_task(index, step, out);
+                }
+            }
             Err(error) => self.fail(index, &error, env, out),
         }
     }

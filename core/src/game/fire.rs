@@ -85,7 +85,10 @@ impl Case {
     }
 
     fn fire_start(&mut self, index: usize, facts: &Facts<'_>, env: &Env<'_>, out: &mut Effects) {
-        if self.program.document.start.is_some() && !facts.conditions.first().is_some_and(|c| *c) {
+        if self.stop_if_due(facts, out) {
+            return;
+        }
+        if !self.program.starts(facts.conditions) {
             self.end(
                 CaseState::Cancelled,
                 STOPPED,
@@ -206,7 +209,7 @@ impl Case {
         self.follow(&token, outcome, facts, env, out);
     }
 
-    fn open_task(&mut self, index: usize, step: &CompiledStep, out: &mut Effects) {
+    pub(super) fn open_task(&mut self, index: usize, step: &CompiledStep, out: &mut Effects) {
         let token = &mut self.tokens[index];
         token.state = TokenState::Open;
         token.run_at = None;
