@@ -16,6 +16,9 @@ mod fire;
 mod plan;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{

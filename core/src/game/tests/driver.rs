@@ -1,0 +1,490 @@
+//! The driver: a clock, a subject's row, an outbox with a sender, and one case.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::calendar::testing::{ShippedCalendars, TzZones, utc};
+use crate::document::Document;
+use crate::game::*;
+use crate::kinds::DoneWhen;
+use crate::program::{Program, Read, Roles, START};
+use crate::row::{ColumnType, Columns, Row};
+use crate::{Error, ErrorCode};
+
+/// A case at play.
+pub struct Play {
+    pub case: Case,
+    pub now: DateTime<Utc>,
+    /// The subject's row; None when it is deleted.
+    pub row: Option<BTreeMap<String, (ColumnType, Option<String>)>>,
+    /// The SQL conditions that hold.
+    pub true_conditions: Vec<String>,
+    /// Whether the ERP holds a lock on the row.
+    pub locked: bool,
+    /// Whether the sender acknowledges at once.
+    pub sender: bool,
+    /// All that has happened.
+    pub out: Effects,
+    /// Messages that wait for their window: (step, visit, when it opens).
+    deferred: Vec<(i16, i16, DateTime<Utc>)>,
+    seen: (usize, usize),
+    calendars: ShippedCalendars,
+}
+
+impl Play {
+    /// A case of a document that has not begun, at 2026-01-05 12:00 UTC.
+    pub fn new(document: &str) -> Self {
+        let document = Document::parse(document).unwrap();
+        Self::of(Program::compile(document, roles()))
+    }
+
+    /// A case of a program that has not begun.
+    pub fn of(program: Program) -> Self {
+        Self {
+            case: Case {
+                id: 1,
+                version_id: 1,
+                program: Rc::new(program),
+                key: "7".to_owned(),
+                state: CaseState::Planned,
+                started_at: None,
+                outcome: None,
+                reason: None,
+                memory: Memory::default(),
+                vars: None,
+                tokens: Vec::new(),
+            },
+            now: utc("2026-01-05 12:00"),
+            row: Some(BTreeMap::new()),
+            true_conditions: Vec::new(),
+            locked: false,
+            sender: true,
+            out: Effects::default(),
+            deferred: Vec::new(),
+            seen: (0, 0),
+            calendars: ShippedCalendars::new(),
+        }
+    }
+
+    /// Sets a column of the row; the ERP's change reaches the case with `changed`.
+    pub fn set(&mut self, column: &str, kind: ColumnType, value: Option<&str>) {
+        let row = self.row.as_mut().unwrap();
+        row.insert(column.to_owned(), (kind, value.map(str::to_owned)));
+    }
+
+    /// Sets a text column.
+    pub fn text(&mut self, column: &str, value: &str) {
+        self.set(column, ColumnType::Text, Some(value));
+    }
+
+    /// Sets a date column.
+    pub fn date(&mut self, column: &str, value: &str) {
+        self.set(column, ColumnType::Date, Some(value));
+    }
+
+    /// Makes a move with the facts for a read.
+    pub fn ask<T>(
+        &mut self,
+        read: &Read,
+        make: impl FnOnce(&mut Case, &Facts<'_>, &Env<'_>, &mut Effects) -> T,
+    ) -> T {
+        let row = self.row.clone().unwrap_or_default();
+        let wanted = |name: &str| {
+            let stored = row.get(name).cloned();
+            stored.unwrap_or((ColumnType::Text, None))
+        };
+        let columns = Columns::new(read.columns.iter().map(|c| (c.clone(), wanted(c).0)));
+        let values: Vec<Option<String>> = read.columns.iter().map(|c| wanted(c).1).collect();
+        let holds = |c: &String| self.true_conditions.contains(c);
+        let conditions: Vec<bool> = read.conditions.iter().map(holds).collect();
+        let facts = Facts {
+            found: self.row.is_some(),
+            conditions: &conditions,
+            row: Row {
+                columns: &columns,
+                values: &values,
+            },
+        };
+        let env = Env {
+            now: self.now,
+            zones: &TzZones,
+            calendars: &self.calendars,
+            default_zone: "Europe/Amsterdam",
+        };
+        make(&mut self.case, &facts, &env, &mut self.out)
+    }
+
+    fn ask_watch<T>(
+        &mut self,
+        make: impl FnOnce(&mut Case, &Facts<'_>, &Env<'_>, &mut Effects) -> T,
+    ) -> T {
+        let read = self.case.program.watch_read();
+        self.ask(&read, make)
+    }
+
+    /// The start rule has found the row. Whether there is a case now.
+    pub fn enroll(&mut self) -> Result<bool, Error> {
+        let read = self.case.program.start_read();
+        let begun = self.ask(&read, |case, facts, env, out| {
+            case.begin_by_rule(facts, env, out)
+        })?;
+        self.settle_down();
+        Ok(begun)
+    }
+
+    /// wf.start.
+    pub fn start(&mut self) {
+        let read = self.case.program.start_read();
+        self.ask(&read, |case, facts, env, out| {
+            case.begin_by_call(facts, env, out)
+        });
+        self.settle_down();
+    }
+
+    /// The ERP has written the row.
+    pub fn changed(&mut self) {
+        self.ask_watch(|case, facts, env, out| case.subject_changed(facts, env, out));
+        self.settle_down();
+    }
+
+    /// Fires what is ready, wave by wave, opens windows, and lets the sender acknowledge.
+    pub fn settle_down(&mut self) {
+        for _ in 0..5_000 {
+            let ready = self.case.ready(self.now).next();
+            if let Some(index) = ready {
+                self.fire(index);
+            } else if !self.deliver() {
+                return;
+            }
+            self.take_tasks();
+        }
+        panic!("the case does not come to rest: {:?}", self.case.tokens);
+    }
+
+    /// Fires one token.
+    pub fn fire(&mut self, index: usize) {
+        let step = self.case.tokens[index].step;
+        let program = self.case.program.clone();
+        let read = match program.step(step) {
+            Some(step) => program.step_read(step),
+            None => {
+                assert_eq!(step, START);
+                program.start_read()
+            }
+        };
+        let locked = self.locked;
+        self.ask(&read, |case, facts, env, out| {
+            if case.fire(index, facts, env, out) == Fired::Write {
+                if locked {
+                    case.locked(index, env);
+                } else {
+                    case.wrote(index, facts, env, out);
+                }
+            }
+        });
+    }
+
+    /// Renders messages whose window has opened; the sender acknowledges. Whether anything has moved.
+    fn deliver(&mut self) -> bool {
+        for message in &self.out.messages[self.seen.0..] {
+            if message.state == MessageState::Deferred {
+                self.deferred
+                    .push((message.step, message.visit, message.not_before));
+            }
+        }
+        self.seen.0 = self.out.messages.len();
+        let now = self.now;
+        let opened: Vec<_> = self
+            .deferred
+            .iter()
+            .filter(|(_, _, at)| *at <= now)
+            .copied()
+            .collect();
+        self.deferred.retain(|(_, _, at)| *at > now);
+        for (step, visit, _) in &opened {
+            if self.case.token_of(*step, *visit).is_some() {
+                let program = self.case.program.clone();
+                let compiled = program.step(*step).unwrap();
+                let read = program.step_read(compiled);
+                let rendered = self.ask(&read, |case, facts, env, out| {
+                    let rendered = case.render(compiled, facts, env);
+                    if let Err(error) = &rendered {
+                        case.message_failed_to_render(*step, *visit, error, env, out);
+                    }
+                    rendered.is_ok()
+                });
+                if rendered {
+                    self.came_to(*step, *visit, DoneWhen::Queued);
+                }
+            }
+        }
+        let leaves = |t: &&Token| {
+            t.state == TokenState::Sending
+                && !self
+                    .deferred
+                    .iter()
+                    .any(|(s, v, _)| (*s, *v) == (t.step, t.visit))
+        };
+        let leaving: Vec<(i16, i16)> = if self.sender && self.case.state != CaseState::Held {
+            self.case
+                .tokens
+                .iter()
+                .filter(leaves)
+                .map(|t| (t.step, t.visit))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let mut moved = !opened.is_empty();
+        for (step, visit) in &leaving {
+            let before = self.out.history.len();
+            self.came_to(*step, *visit, DoneWhen::Sent);
+            moved |= before != self.out.history.len();
+        }
+        moved
+    }
+
+    /// The sender reports.
+    pub fn came_to(&mut self, step: i16, visit: i16, how_far: DoneWhen) {
+        self.ask_watch(|case, facts, env, out| {
+            case.message_came_to(step, visit, how_far, facts, env, out);
+        });
+    }
+
+    /// New tasks get their numbers, as the shell gives them.
+    fn take_tasks(&mut self) {
+        for nth in self.seen.1..self.out.tasks.len() {
+            let task = &self.out.tasks[nth];
+            if let Some(index) = self.case.token_of(task.step, task.visit) {
+                self.case.tokens[index].task_id = Some(i64::try_from(nth).unwrap() + 1);
+            }
+        }
+        self.seen.1 = self.out.tasks.len();
+    }
+
+    /// The clock runs to a moment, with everything that falls due on the way.
+    pub fn clock(&mut self, to: DateTime<Utc>) {
+        loop {
+            let steps = self.case.tokens.iter().filter_map(|t| {
+                let waits = t.state == TokenState::Scheduled;
+                t.run_at.filter(|_| waits)
+            });
+            let windows = self.deferred.iter().map(|(_, _, at)| *at);
+            let next = steps.chain(windows).filter(|at| *at > self.now).min();
+            match next.filter(|at| *at <= to) {
+                Some(at) => self.now = at,
+                None => break,
+            }
+            self.settle_down();
+        }
+        self.now = to;
+        self.settle_down();
+    }
+
+    /// Makes a call on the case's open step of this name. As the shell, it forgets the case's new state if the call is
+    /// refused.
+    pub fn call(
+        &mut self,
+        step: Option<&str>,
+        make: impl FnOnce(&mut Case, usize, &Facts<'_>, &Env<'_>, &mut Effects) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let before = self.case.clone();
+        let made = self.ask_watch(|case, facts, env, _| {
+            let index = case.step_run(step)?;
+            let mut out = Effects::default();
+            make(case, index, facts, env, &mut out).map(|()| out)
+        });
+        match made {
+            Ok(out) => {
+                self.add(out);
+                self.settle_down();
+                Ok(())
+            }
+            Err(error) => {
+                self.case = before;
+                Err(error)
+            }
+        }
+    }
+
+    fn add(&mut self, out: Effects) {
+        self.out.history.extend(out.history);
+        self.out.messages.extend(out.messages);
+        self.out.tasks.extend(out.tasks);
+        self.out.task_moves.extend(out.task_moves);
+        self.out.notes.extend(out.notes);
+        self.out.suppressions.extend(out.suppressions);
+        self.out.failures.extend(out.failures);
+        self.out.resolved.extend(out.resolved);
+    }
+
+    /// wf.complete_step.
+    pub fn settle(&mut self, step: &str, outcome: Option<&str>) -> Result<(), Error> {
+        self.settle_with(step, outcome, None)
+    }
+
+    /// wf.complete_step with data.
+    pub fn settle_with(
+        &mut self,
+        step: &str,
+        outcome: Option<&str>,
+        data: Option<&str>,
+    ) -> Result<(), Error> {
+        let settlement = Settlement { outcome, data };
+        self.call(Some(step), |case, index, facts, env, out| {
+            case.settle(index, settlement, facts, env, out)
+        })
+    }
+
+    /// wf.branch.
+    pub fn branch(&mut self, step: &str, leg: &str) -> Result<(), Error> {
+        self.call(Some(step), |case, index, facts, env, out| {
+            case.branch(index, leg, facts, env, out)
+        })
+    }
+
+    /// wf.advance.
+    pub fn advance(&mut self, step: &str) -> Result<(), Error> {
+        self.call(Some(step), |case, index, _, env, _| {
+            case.advance(index, env)
+        })
+    }
+
+    /// wf.skip.
+    pub fn skip(&mut self, step: &str) -> Result<(), Error> {
+        self.call(Some(step), |case, index, facts, env, out| {
+            case.skip(index, None, facts, env, out)
+        })
+    }
+
+    /// wf.retry.
+    pub fn retry(&mut self, step: &str) -> Result<(), Error> {
+        self.call(Some(step), |case, index, facts, env, out| {
+            case.retry(index, facts, env, out)
+        })
+    }
+
+    /// wf.hold.
+    pub fn hold(&mut self) -> Result<(), Error> {
+        self.case.hold("dispute", &mut self.out)
+    }
+
+    /// wf.release.
+    pub fn release(&mut self) -> Result<(), Error> {
+        self.case.release(&mut self.out)?;
+        self.settle_down();
+        Ok(())
+    }
+
+    /// wf.cancel.
+    pub fn cancel(&mut self, reason: &str) -> Result<(), Error> {
+        self.case.cancel(reason, &mut self.out)
+    }
+
+    /// The token of the only open step run.
+    #[track_caller]
+    pub fn only(&self) -> &Token {
+        assert_eq!(self.open().len(), 1, "{:?}", self.open());
+        &self.case.tokens[0]
+    }
+
+    /// The open step runs: `step/visit state`, in the order of the document.
+    pub fn open(&self) -> Vec<String> {
+        let mut tokens: Vec<&Token> = self.case.tokens.iter().collect();
+        tokens.sort_by_key(|t| (t.step, t.visit));
+        let name = |t: &Token| self.case.program.step_name(t.step).to_owned();
+        tokens
+            .iter()
+            .map(|t| format!("{}/{} {}", name(t), t.visit, t.state.label()))
+            .collect()
+    }
+
+    /// The history as `event step/visit outcome`; of the case itself, as `event outcome`.
+    pub fn history(&self) -> Vec<String> {
+        let line = |row: &HistoryRow| {
+            let outcome = row
+                .outcome
+                .as_deref()
+                .map_or(String::new(), |o| format!(" {o}"));
+            match row.step {
+                Some(step) => {
+                    let name = self.case.program.step_name(step);
+                    format!(
+                        "{} {name}/{}{outcome}",
+                        row.event.label(),
+                        row.visit.unwrap()
+                    )
+                }
+                None => format!("{}{outcome}", row.event.label()),
+            }
+        };
+        self.out.history.iter().map(line).collect()
+    }
+
+    /// How many tasks of a kind were made.
+    pub fn made(&self, kind: &str) -> usize {
+        let of_kind = |t: &&TaskRow| {
+            let step = self.case.program.step(t.step);
+            step.is_some_and(|s| s.kind.name() == kind)
+        };
+        self.out.tasks.iter().filter(of_kind).count()
+    }
+
+    /// Where the case stands: state, outcome, reason.
+    pub fn ended(&self) -> (&'static str, &str, &str) {
+        (
+            self.case.state.label(),
+            self.case.outcome.as_deref().unwrap_or(""),
+            self.case.reason.as_deref().unwrap_or(""),
+        )
+    }
+}
+
+/// The columns that play a role.
+pub fn roles() -> Roles {
+    Roles {
+        email: Some("email".to_owned()),
+        phone: Some("phone".to_owned()),
+        ..Roles::default()
+    }
+}
+
+/// A workflow of these steps, in one phase, that is sound.
+pub fn workflow(steps: Value) -> Play {
+    with(steps, serde_json::json!({}))
+}
+
+/// Like `workflow`, with more fields in the head.
+pub fn with(mut steps: Value, head: Value) -> Play {
+    for step in steps.as_array_mut().unwrap() {
+        step["description"] = "A step".into();
+    }
+    let mut document = serde_json::json!({
+        "format": 1, "name": "w", "subject": "invoice",
+        "phases": [{"name": "p", "steps": steps}],
+        "templates": {"t": {"subject": "s", "body": "Hello {{ name }}"}}
+    });
+    for (field, value) in head.as_object().unwrap() {
+        document[field] = value.clone();
+    }
+    let mut play = Play::new(&document.to_string());
+    let findings = crate::validate::validate(&play.case.program);
+    assert!(!findings.has_errors(), "{findings:#?}");
+    play.text("email", "a@example.com");
+    play.text("phone", "+31 6");
+    play.text("name", "Ann");
+    play
+}
+
+/// What an error says, with its SQLSTATE.
+pub fn said(result: Result<(), Error>) -> String {
+    let error = result.unwrap_err();
+    assert!(
+        error.hint.is_some() || error.code == ErrorCode::Unknown,
+        "{error:?}"
+    );
+    format!("{}: {}", error.code.sqlstate(), error.message)
+}

@@ -1,0 +1,17 @@
+//! The token game, played in memory: a driver that does what the shell does, in waves, with a table row for a subject.
+
+mod calls;
+mod driver;
+mod parallel;
+mod random;
+mod scenarios;
+mod steps;
+
+use serde_json::json;
+
+use driver::{Play, said, with, workflow};
+
+use super::*;
+use crate::ErrorCode;
+use crate::calendar::testing::{amsterdam, utc};
+use crate::row::ColumnType;
