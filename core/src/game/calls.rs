@@ -1,14 +1,12 @@
-//! What people ask for: settle, advance, branch, cancel, hold, release, retry, skip; and what senders report.
-//! Each checks before it moves anything, and says what to do instead.
+//! What people ask for: settle, advance, branch, cancel, hold, release, retry, skip. Each checks before it moves
+//! anything, and says what to do instead.
 
 use serde_json::{Map, Value, json};
 
-use super::case::{Case, CaseState, Mishap, TokenState};
+use super::case::{Case, CaseState, TokenState};
 use super::effects::{Effects, Event, Suppression, TaskMove};
 use super::enter::{LATE_CANCEL, LATE_SKIP, LATE_START};
-use super::fire::UNDELIVERABLE;
 use super::{Env, Facts};
-use crate::kinds::DoneWhen;
 use crate::program::{START, StepNo};
 use crate::{Error, ErrorCode};
 
@@ -411,99 +409,6 @@ impl Case {
         }
         self.pass_over(index, reason.unwrap_or("skipped by hand"), facts, env, out);
         Ok(())
-    }
-
-    /// The sender reports on the message of a step run: `queued`, `sent` or `delivered`. The step is over when its
-    /// `done_when` says so.
-    pub fn message_came_to(
-        &mut self,
-        step: StepNo,
-        visit: i16,
-        how_far: DoneWhen,
-        facts: &Facts<'_>,
-        env: &Env<'_>,
-        out: &mut Effects,
-    ) {
-        let Some(index) = self.sending(step, visit) else {
-            return;
-        };
-        let program = self.program.clone();
-        let firing = crate::kinds::Firing {
-            conditions: &[],
-            visits: &|_| 1,
-        };
-        let wanted = match program.step(step).map(|s| s.kind.fire(&firing)) {
-            Some(crate::kinds::Then::Send { done_when, .. }) => done_when,
-            _ => return,
-        };
-        let rank = |d: DoneWhen| match d {
-            DoneWhen::Queued => 0,
-            DoneWhen::Sent => 1,
-            DoneWhen::Delivered => 2,
-        };
-        if rank(how_far) >= rank(wanted) {
-            let label = ["queued", "sent", "delivered"][rank(how_far)];
-            self.sent(index, label, facts, env, out);
-        }
-    }
-
-    /// The message of a step run cannot reach anybody: `event` says whether it bounced or the sender gave up.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "which message, what became of it, and what every move takes"
-    )]
-    pub fn message_failed(
-        &mut self,
-        step: StepNo,
-        visit: i16,
-        event: Event,
-        error: &Error,
-        facts: &Facts<'_>,
-        env: &Env<'_>,
-        out: &mut Effects,
-    ) {
-        let Some(index) = self.sending(step, visit) else {
-            return;
-        };
-        let token = self.tokens[index].clone();
-        out.history.push(self.record(event, Some(&token), None, {
-            Some(json!({ "error": error.message }).to_string())
-        }));
-        let program = self.program.clone();
-        if program
-            .step(step)
-            .is_some_and(|s| s.leg(UNDELIVERABLE).is_some())
-        {
-            self.done(index, UNDELIVERABLE, facts, env, out);
-        } else {
-            self.fail(index, error, env, out);
-        }
-    }
-
-    /// A message that waited for its window cannot be rendered for a reason in its text or row.
-    pub fn message_failed_to_render(
-        &mut self,
-        step: StepNo,
-        visit: i16,
-        error: &Error,
-        env: &Env<'_>,
-        out: &mut Effects,
-    ) {
-        let Some(index) = self.sending(step, visit) else {
-            return;
-        };
-        let mishap = Mishap {
-            sqlstate: error.code.sqlstate(),
-            message: &error.message,
-            detail: error.detail.as_deref(),
-            hint: error.hint.as_deref(),
-        };
-        self.message_unrenderable(index, &mishap, env, out);
-    }
-
-    fn sending(&self, step: StepNo, visit: i16) -> Option<usize> {
-        self.token_of(step, visit)
-            .filter(|i| self.tokens[*i].state == TokenState::Sending)
     }
 }
 

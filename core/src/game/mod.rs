@@ -6,13 +6,15 @@
 //!
 //! * `enter`: a case begins           * `fire`: a token's time has come
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
-//! * `plan`: when                     * `case`: the moves that all of them share
+//! * `messages`: what senders report  * `plan`: when
+//! * `case`: the moves that all of them share
 
 mod calls;
 mod case;
 mod effects;
 mod enter;
 mod fire;
+mod messages;
 mod plan;
 mod watch;
 
