@@ -140,7 +140,8 @@ fn arw_24_a_hold_stops_everything_and_release_goes_on() {
         {"name": "f", "kind": "finish"}
     ]));
     play.start();
-    assert_eq!(said(play.release()), "55000: case 1 is not on hold");
+    play.release().unwrap();
+    assert_eq!(play.history(), ["case_started"], "there was no hold to end");
     play.hold().unwrap();
     play.hold().unwrap();
     assert_eq!(play.open(), ["e/1 held"]);
@@ -366,4 +367,49 @@ fn skipping_needs_one_way_on() {
         "55000: step \"q\" cannot be skipped: no single step follows it"
     );
     assert_eq!(play.history(), ["case_started", "step_skipped e/1 skipped"]);
+}
+
+#[test]
+fn a_task_that_follows_is_there_for_whoever_settled_the_one_before() {
+    let mut play = workflow(json!([
+        {"name": "a", "kind": "task", "participant": "p", "due": {"days": 1}},
+        {"name": "b", "kind": "task", "participant": "p", "due": {"days": 1}},
+        {"name": "c", "kind": "task", "participant": "p", "due": {"days": 1}, "on": {"days": 5}},
+        {"name": "d", "kind": "task", "participant": "p", "due": {"days": 1}, "when": "c1"},
+        {"name": "f", "kind": "finish"}
+    ]));
+    play.start();
+    let mut out = Effects::default();
+    let settlement = Settlement {
+        outcome: None,
+        data: None,
+    };
+    play.ask(&Default::default(), |case, facts, env, _| {
+        case.settle(0, settlement, facts, env, &mut out)
+    })
+    .unwrap();
+    assert_eq!(play.open(), ["b/1 open"], "before anything has fired");
+    assert_eq!(out.tasks.len(), 1);
+    play.settle("b", None).unwrap();
+    assert_eq!(play.open(), ["c/1 scheduled"], "it appears on its date");
+    play.advance("c").unwrap();
+    play.settle("c", None).unwrap();
+    assert_eq!(play.ended().0, "completed", "its condition was not met");
+}
+
+#[test]
+fn a_planned_case_that_a_stop_rule_would_end_does_not_start() {
+    let mut play = with(
+        json!([{"name": "f", "kind": "finish"}]),
+        json!({"start": {"when": "c", "on": {"anchor": "subject.d"}}, "stop": [{"when": "s", "reason": "paid"}]}),
+    );
+    play.true_conditions.push("c".to_owned());
+    play.date("d", "2026-03-02");
+    play.enroll().unwrap();
+    play.true_conditions.push("s".to_owned());
+    play.clock(amsterdam("2026-03-02 00:00"));
+    assert_eq!(play.ended(), ("cancelled", STOPPED, "paid"));
+    let starts = |conditions: &[bool]| play.case.program.starts(conditions);
+    assert!(starts(&[false, true]));
+    assert!(!starts(&[true, true]) && !starts(&[false, false]) && !starts(&[false, true, false]));
 }

@@ -152,6 +152,7 @@ impl Play {
 
     /// Fires what is ready, wave by wave, opens windows, and lets the sender acknowledge.
     pub fn settle_down(&mut self) {
+        self.take_tasks();
         for _ in 0..5_000 {
             let ready = self.case.ready(self.now).next();
             if let Some(index) = ready {
