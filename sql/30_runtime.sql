@@ -107,7 +107,9 @@ CREATE INDEX outbox_deferred ON wf.outbox (not_before) WHERE state = 'deferred';
 CREATE INDEX outbox_window ON wf.outbox (not_after) WHERE state = 'queued' AND not_after IS NOT NULL;
 CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'queued', 'leased', 'sent');
 
--- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05).
+-- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05), each with
+-- indexes of its own: an index on the parent would come with the extension in a restore, make the months' indexes as
+-- they are attached, and so collide with those that the dump brings.
 CREATE SEQUENCE wf.history_id_seq;
 CREATE TABLE wf.history (
     history_id bigint NOT NULL DEFAULT nextval('wf.history_id_seq'),
@@ -124,9 +126,6 @@ CREATE TABLE wf.history (
     actor      text NOT NULL,
     detail     jsonb
 ) PARTITION BY RANGE (at);
-CREATE INDEX history_case ON wf.history (case_id);
--- An API call repeated after the task is done must find out so.
-CREATE INDEX history_task ON wf.history (task_id) WHERE task_id IS NOT NULL;
 
 -- What went wrong and waits for a person; the view wf.incidents shows the open ones.
 CREATE TABLE wf.failures (

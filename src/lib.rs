@@ -6,6 +6,8 @@
 use pgrx::prelude::*;
 
 mod api;
+#[cfg(any(test, feature = "pg_test"))]
+mod catalogue_tests;
 mod definitions;
 mod engine;
 mod outbox;
@@ -97,6 +99,23 @@ extension_sql_file!(
     name = "outbox_api",
     requires = ["runtime_api"]
 );
+
+extension_sql_file!(
+    "../sql/60_views.sql",
+    name = "views",
+    requires = ["outbox_api"]
+);
+extension_sql_file!(
+    "../sql/61_views_comments.sql",
+    name = "views_comments",
+    requires = ["views"]
+);
+extension_sql_file!(
+    "../sql/65_roles.sql",
+    name = "roles",
+    requires = ["views_comments"]
+);
+extension_sql_file!("../sql/70_dump.sql", name = "dump", requires = ["roles"]);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]

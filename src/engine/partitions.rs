@@ -53,6 +53,11 @@ pub fn ensure(at: DateTime<Utc>) {
     spi::execute_once(&format!(
         "CREATE TABLE wf.{name} (LIKE wf.history INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
     ));
+    spi::execute_once(&format!("CREATE INDEX ON wf.{name} (case_id)"));
+    // An API call repeated after the task is done must find out so.
+    spi::execute_once(&format!(
+        "CREATE INDEX ON wf.{name} (task_id) WHERE task_id IS NOT NULL"
+    ));
     spi::execute_once(&format!(
         "ALTER TABLE wf.history ATTACH PARTITION wf.{name} FOR VALUES FROM ('{first} 00:00+00') TO ('{next} 00:00+00')"
     ));

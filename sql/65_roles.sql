@@ -1,0 +1,135 @@
+-- Who may do what: five sets of rights, given to roles of the database. Nothing is granted to PUBLIC, and no set lets a
+-- role write to a table: writing is done by functions, which check each call.
+
+-- Both functions grant as the caller, who must be a superuser or the extension's owner; the check makes the refusal
+-- readable. SECURITY INVOKER: whoever is given EXECUTE on them gains nothing by it.
+CREATE FUNCTION wf.grant_role(role regrole, kind text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    functions text[];
+    views     text[];
+    tables    text[] := '{clock}';  -- wf.now() reads it as its caller
+    statement text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension AS e
+                   WHERE e.extname = 'workflow_engine' AND pg_has_role(current_user, e.extowner, 'USAGE')) THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'permission denied to grant rights on workflow_engine',
+            DETAIL = 'Only a superuser and the owner of the extension may do so.',
+            HINT = 'Have one of them call wf.grant_role.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = role) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'no role is given',
+            HINT = 'Name an existing role, for example wf.grant_role(''clerk'', ''agent'').';
+    END IF;
+
+    CASE kind
+        WHEN 'owner' THEN
+            -- Whatever there is but the clock, the rights themselves, and what only triggers and the engine call.
+            SELECT array_agg(DISTINCT p.proname::text) INTO functions
+              FROM pg_proc AS p
+             WHERE p.pronamespace = 'wf'::regnamespace AND p.prorettype <> 'trigger'::regtype
+               AND p.proname NOT IN ('set_clock', 'clear_clock', 'grant_role', 'revoke_role')
+               AND (p.proname NOT LIKE '\_%' OR p.proname = '_run_round');  -- wf.run_due calls it as its caller
+            SELECT array_agg(c.relname::text) INTO tables
+              FROM pg_class AS c
+              JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+             WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
+        WHEN 'manager' THEN
+            functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,
+                retry,skip,reconcile,validate,validate_document,export}';
+            tables := tables || '{notes}'::text[];
+        WHEN 'agent' THEN
+            functions := '{now,complete,complete_step,branch}';
+            views := '{worklist,case_progress,case_timeline}';
+            tables := tables || '{notes}'::text[];
+        WHEN 'sender' THEN
+            functions := '{now,lease_messages,ack_messages,fail_messages,report_delivery}';
+            views := '{}';
+        WHEN 'reader' THEN
+            functions := '{now,workers}';
+        ELSE
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('there is no kind of role %L', kind),
+                HINT = 'The kinds are owner, manager, agent, sender and reader.';
+    END CASE;
+
+    FOR statement IN
+        SELECT format('GRANT USAGE ON SCHEMA wf TO %s', role)
+        UNION ALL
+        SELECT format('GRANT EXECUTE ON ROUTINE %s TO %s', p.oid::regprocedure, role)
+          FROM pg_proc AS p
+         WHERE p.pronamespace = 'wf'::regnamespace AND p.proname::text = ANY (functions)
+        UNION ALL
+        SELECT format('GRANT SELECT ON %s TO %s', c.oid::regclass, role)
+          FROM pg_class AS c
+         WHERE c.relnamespace = 'wf'::regnamespace
+           AND CASE c.relkind
+                   -- The views of the subjects' cases come with any of ours: they show keys and states, no ERP row.
+                   WHEN 'v' THEN views IS NULL OR c.relname::text = ANY (views)
+                        OR views <> '{}' AND EXISTS (SELECT FROM wf.subjects AS s WHERE s.name || '_cases' = c.relname)
+                   WHEN 'r' THEN c.relname::text = ANY (tables)
+                   WHEN 'p' THEN c.relname::text = ANY (tables)
+                   ELSE false END
+        UNION ALL
+        -- So that a role which may make tables can make one from what a view shows.
+        SELECT format('GRANT USAGE ON TYPE %s TO %s', t.oid::regtype, role)
+          FROM pg_type AS t
+         WHERE t.typnamespace = 'wf'::regnamespace AND t.typtype = 'e'
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION wf.grant_role(regrole, text) IS
+    'Gives a role the rights of a kind. owner: everything but the clock; manager: starts, moves and ends cases, and sees everything; agent: settles tasks, and sees the worklist and the cases; sender: leases and reports messages; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
+
+CREATE FUNCTION wf.revoke_role(role regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    statement text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension AS e
+                   WHERE e.extname = 'workflow_engine' AND pg_has_role(current_user, e.extowner, 'USAGE')) THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'permission denied to revoke rights on workflow_engine',
+            DETAIL = 'Only a superuser and the owner of the extension may do so.',
+            HINT = 'Have one of them call wf.revoke_role.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = role) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'no role is given',
+            HINT = 'Name an existing role.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'workflow_engine' AND e.extowner = role) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('role %s owns the extension', role),
+            DETAIL = 'Its rights are those of the owner; the engine itself works with them.';
+    END IF;
+
+    FOR statement IN
+        SELECT format('REVOKE ALL ON SCHEMA wf FROM %s', role)
+        UNION ALL
+        SELECT format('REVOKE ALL ON ALL ROUTINES IN SCHEMA wf FROM %s', role)
+        UNION ALL
+        SELECT format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA wf FROM %s', role)
+        UNION ALL
+        -- Who owns a subject sees the view of its cases by that.
+        SELECT format('REVOKE ALL ON %s FROM %s', c.oid::regclass, role)
+          FROM pg_class AS c
+         WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+           AND NOT EXISTS (SELECT FROM wf.subjects AS s WHERE s.name || '_cases' = c.relname AND s.owner = role)
+        UNION ALL
+        SELECT format('REVOKE ALL ON TYPE %s FROM %s', t.oid::regtype, role)
+          FROM pg_type AS t
+         WHERE t.typnamespace = 'wf'::regnamespace AND t.typtype = 'e'
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION wf.revoke_role(regrole) IS
+    'Takes back all rights that wf.grant_role gave a role, whatever their kinds. What it has by other roles, or by owning a subject, stays. Only for a superuser or the owner of the extension: 42501.';
