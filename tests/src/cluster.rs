@@ -1,0 +1,277 @@
+//! A private cluster: made, started, killed, started again and removed.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use postgres::{Config, NoTls};
+
+use crate::initdb;
+use crate::process::{processes_in, server_command, signal, watchdog};
+use crate::session::Session;
+use crate::wait::eventually_within;
+
+/// How to start a cluster.
+#[derive(Clone, Debug)]
+pub struct Options {
+    preload: Vec<String>,
+    settings: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            preload: vec!["workflow_engine".to_owned()],
+            settings: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// Nothing preloaded: a plain cluster.
+    pub fn plain() -> Self {
+        Self {
+            preload: Vec::new(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// One more library to preload.
+    #[must_use]
+    pub fn preload(mut self, library: &str) -> Self {
+        self.preload.push(library.to_owned());
+        self
+    }
+
+    /// A line of postgresql.conf.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running private cluster. Dropping it ends its processes and removes its folder.
+pub struct Cluster {
+    folder: PathBuf,
+    data: PathBuf,
+    server: Option<Child>,
+    watchdog: Child,
+}
+
+impl Cluster {
+    /// Makes a cluster and starts it.
+    pub fn start(options: &Options) -> Self {
+        let folder = initdb::new_folder("wf");
+        let watchdog = watchdog(&folder);
+        let data = folder.join("data");
+        let mut cluster = Self {
+            folder,
+            data,
+            server: None,
+            watchdog,
+        };
+        initdb::copy_to(&cluster.data);
+        cluster.configure(options);
+        cluster.start_again();
+        cluster
+    }
+
+    fn configure(&self, options: &Options) {
+        let mut lines = vec![
+            "listen_addresses = ''".to_owned(),
+            format!("unix_socket_directories = '{}'", self.folder.display()),
+            "fsync = on".to_owned(),
+            "timezone = 'UTC'".to_owned(),
+            "log_timezone = 'UTC'".to_owned(),
+            "max_connections = 60".to_owned(),
+            "shared_buffers = '64MB'".to_owned(),
+            "log_line_prefix = '%m [%p] %b %d '".to_owned(),
+            format!("shared_preload_libraries = '{}'", options.preload.join(",")),
+        ];
+        lines.extend(
+            options
+                .settings
+                .iter()
+                .map(|(name, value)| format!("{name} = '{}'", value.replace('\'', "''"))),
+        );
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .open(self.data.join("postgresql.conf"))
+            .expect("the data directory has a postgresql.conf");
+        writeln!(file, "{}", lines.join("\n")).expect("postgresql.conf can be written");
+    }
+
+    /// Starts the server of a stopped or killed cluster and waits until it answers.
+    pub fn start_again(&mut self) {
+        assert!(self.server.is_none(), "the server runs already");
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"))
+            .expect("the log can be written");
+        let errors = log.try_clone().expect("a file can be cloned");
+        let server = server_command("postgres")
+            .arg("-D")
+            .arg(&self.data)
+            .stdout(Stdio::from(log))
+            .stderr(Stdio::from(errors))
+            .spawn()
+            .expect("postgres runs");
+        self.server = Some(server);
+        self.wait_until_ready();
+    }
+
+    /// Waits until the server takes connections, also while it recovers.
+    pub fn wait_until_ready(&mut self) {
+        let start = Instant::now();
+        loop {
+            match self.config("postgres", "postgres").connect(NoTls) {
+                Ok(_) => return,
+                Err(error) => {
+                    let ended = self
+                        .server
+                        .as_mut()
+                        .is_none_or(|server| !matches!(server.try_wait(), Ok(None)));
+                    assert!(
+                        !ended && start.elapsed() < Duration::from_secs(60),
+                        "the server does not start: {error}\n{}",
+                        self.log_tail()
+                    );
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+        }
+    }
+
+    /// The folder with the socket, the log and the data directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// All that the server has logged.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.folder.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The end of the log, for the message of a failed assertion.
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    fn config(&self, database: &str, role: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host_path(&self.folder)
+            .user(role)
+            .dbname(database)
+            .application_name("test")
+            .connect_timeout(Duration::from_secs(30));
+        config
+    }
+
+    /// A session of the superuser.
+    #[track_caller]
+    pub fn connect(&self, database: &str) -> Session {
+        self.connect_as(database, "postgres")
+    }
+
+    /// A session of a role.
+    #[track_caller]
+    pub fn connect_as(&self, database: &str, role: &str) -> Session {
+        self.try_connect_as(database, role)
+            .unwrap_or_else(|error| panic!("cannot connect: {error}\n{}", self.log_tail()))
+    }
+
+    /// A session of the superuser, if the server takes one now.
+    pub fn try_connect(&self, database: &str) -> Result<Session, postgres::Error> {
+        self.try_connect_as(database, "postgres")
+    }
+
+    fn try_connect_as(&self, database: &str, role: &str) -> Result<Session, postgres::Error> {
+        self.config(database, role).connect(NoTls).map(Session::new)
+    }
+
+    /// A new empty database and a session in it.
+    #[track_caller]
+    pub fn database(&self, name: &str) -> Session {
+        self.connect("postgres")
+            .exec(&format!("CREATE DATABASE \"{name}\""));
+        self.connect(name)
+    }
+
+    /// The postmaster's process id.
+    pub fn postmaster(&self) -> i32 {
+        self.server.as_ref().map_or(0, |server| server.id() as i32)
+    }
+
+    /// The postmaster's children.
+    pub fn children(&self) -> Vec<i32> {
+        let postmaster = self.postmaster();
+        processes_in(&self.data)
+            .into_iter()
+            .filter(|pid| *pid != postmaster)
+            .collect()
+    }
+
+    /// Stops the server as `pg_ctl stop -m fast` does; how long it took. Panics after a minute.
+    pub fn stop_fast(&mut self) -> Duration {
+        let start = Instant::now();
+        signal(self.postmaster(), Signal::SIGINT);
+        let server = self.server.as_mut().expect("the server runs");
+        eventually_within(
+            Duration::from_secs(60),
+            "the end of a fast shutdown",
+            || server.try_wait().expect("the server is our child"),
+        );
+        self.server = None;
+        start.elapsed()
+    }
+
+    /// Kills the postmaster with SIGKILL and waits until its children have noticed.
+    pub fn kill_postmaster(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("the server is our child");
+            server.wait().expect("the server is our child");
+        }
+        let data = self.data.clone();
+        eventually_within(
+            Duration::from_secs(60),
+            "the end of the children of a killed postmaster",
+            || processes_in(&data).is_empty().then_some(()),
+        );
+    }
+
+    /// Kills one process of the server with SIGKILL.
+    pub fn kill_child(&self, pid: i32) {
+        // Never a process that has taken over the number.
+        if processes_in(&self.data).contains(&pid) {
+            signal(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            signal(server.id() as i32, Signal::SIGQUIT);
+            for _ in 0..100 {
+                if !matches!(server.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+        // The watchdog finishes what is left: stragglers and the folder.
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
+    }
+}

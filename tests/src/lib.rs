@@ -1,0 +1,25 @@
+//! The harness of the server tests: private clusters, a small ERP, a clock, a sender.
+//!
+//! It leaves every rule of the engine to the tests. A cluster lives in its own folder under the temporary directory,
+//! listens on a socket there and nowhere else, and is gone when its owner is, however that ends.
+
+mod cluster;
+mod documents;
+mod erp;
+mod initdb;
+mod installation;
+mod process;
+mod random;
+mod sender;
+mod session;
+mod shared;
+mod wait;
+
+pub use cluster::{Cluster, Options};
+pub use documents::{DUNNING, SCOPE_10, document, edited, invoice_workflow, step_of};
+pub use erp::{BIND_INVOICE, BIND_REPORT, ERP, PROBES};
+pub use random::Random;
+pub use sender::{Message, ids};
+pub use session::{Failure, Session, literal};
+pub use shared::{TestDb, define_sql};
+pub use wait::{eventually, eventually_within};
