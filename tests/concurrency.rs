@@ -1,1 +1,286 @@
-//! concurrency
+//! An ERP transaction never waits for the engine, never conflicts with it, and never fails because of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::Duration;
+
+use serde_json::json;
+use workflow_engine_tests::{
+    Connector, Options, Random, Session, automatic, eventually_within, live,
+};
+
+const WRITERS: i64 = 8;
+const ROUNDS: i64 = 120;
+
+/// Something that goes on until it is told to stop, and gives a result then.
+struct Background<T> {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> Background<T> {
+    fn start(body: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        Self {
+            stop,
+            thread: spawn(move || body(&|| !seen.load(Ordering::Relaxed))),
+        }
+    }
+
+    fn finish(self) -> T {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread
+            .join()
+            .expect("a background thread does not panic")
+    }
+}
+
+/// Looks all the time for ERP sessions that wait for a lock, and says for which, and who holds it.
+fn watch_waits(connector: &Connector) -> Background<Vec<String>> {
+    let mut session = connector.connect("shop");
+    Background::start(move |goes_on| {
+        let mut waits = Vec::new();
+        while goes_on() {
+            // `extend`: two sessions append to one table at the same moment, as they do without any engine.
+            waits.extend(session.lines(
+                "SELECT a.wait_event, a.query, array(SELECT b.application_name || ': ' || b.query FROM pg_stat_activity AS b \
+                 WHERE b.pid = ANY (pg_blocking_pids(a.pid))) FROM pg_stat_activity AS a \
+                 WHERE a.application_name = 'erp' AND a.wait_event_type = 'Lock' AND a.wait_event <> 'extend'",
+            ));
+            sleep(Duration::from_millis(3));
+        }
+        waits
+    })
+}
+
+/// A sender that leases and acknowledges all the time.
+fn sender(connector: &Connector) -> Background<usize> {
+    let mut session = connector.connect("shop");
+    Background::start(move |goes_on| {
+        let mut sent = 0;
+        while goes_on() {
+            let messages = session.lease_with("NULL, 50");
+            if !messages.is_empty() {
+                session.ack(&messages);
+                sent += messages.len();
+            }
+            sleep(Duration::from_millis(10));
+        }
+        sent
+    })
+}
+
+/// People who hold and release cases all the time, with transactions that stay open for a while.
+fn people(connector: &Connector, seed: u64) -> Background<Vec<String>> {
+    let mut session = connector.connect("shop");
+    Background::start(move |goes_on| {
+        let mut random = Random::new(seed);
+        let mut failures = Vec::new();
+        while goes_on() {
+            let cases = session.rows("SELECT case_id FROM wf.cases WHERE state IN ('running', 'held') ORDER BY random() LIMIT 1");
+            let Some(case) = cases.first().map(|row| row[0].clone()) else {
+                continue;
+            };
+            session.exec("BEGIN");
+            let verb = if random.below(2) == 0 {
+                "hold"
+            } else {
+                "release"
+            };
+            match session.try_exec(&format!("SELECT * FROM wf.{verb}({case})")) {
+                Ok(()) => {
+                    sleep(Duration::from_millis(random.below(30)));
+                    session.exec("COMMIT");
+                }
+                Err(failure) => {
+                    // 55000: the case has ended in the meantime.
+                    if failure.sqlstate != "55000" {
+                        failures.push(failure.text());
+                    }
+                    session.exec("ROLLBACK");
+                }
+            }
+        }
+        failures
+    })
+}
+
+/// One writer of the ERP. Its invoices are its own, so that no two writers can get in each other's way; the payments of
+/// all writers are for the same two invoices, 1 and 2, half of the writers in one order, half in the other.
+fn writer(connector: Connector, number: i64, isolation: &'static str) -> JoinHandle<Vec<String>> {
+    spawn(move || {
+        let mut session = connector.connect("shop");
+        session.exec("SET application_name = 'erp'");
+        let mut random = Random::new(number as u64);
+        let mut failures = Vec::new();
+        let (mine, other) = (100 + number * 2, 101 + number * 2);
+        let (first, second) = if number % 2 == 0 { (1, 2) } else { (2, 1) };
+        for round in 0..ROUNDS {
+            let state = if round % 2 == 0 { "paid" } else { "posted" };
+            let statements = [
+                format!("BEGIN ISOLATION LEVEL {isolation}"),
+                format!("UPDATE invoice SET state = '{state}' WHERE id = {mine}"),
+                format!("INSERT INTO payment (invoice_id, amount) VALUES ({first}, 1)"),
+                format!(
+                    "UPDATE invoice SET open_amount = open_amount + 1, number = number || '.' WHERE id = {other}"
+                ),
+                format!("INSERT INTO payment (invoice_id, amount) VALUES ({second}, 1)"),
+                format!("UPDATE invoice SET state = '{state}' WHERE id = {other}"),
+                if random.below(10) == 0 {
+                    "ROLLBACK"
+                } else {
+                    "COMMIT"
+                }
+                .to_owned(),
+            ];
+            for statement in statements {
+                if let Err(failure) = session.try_exec(&statement) {
+                    failures.push(format!("{statement}: {}", failure.text()));
+                    let _ = session.try_exec("ROLLBACK");
+                    break;
+                }
+                sleep(Duration::from_micros(random.below(2000)));
+            }
+        }
+        failures
+    })
+}
+
+fn load(shop: &mut Session) {
+    shop.exec("SELECT wf.watch('invoice', 'public.payment', 'invoice_id')");
+    shop.install(&automatic(json!([
+        {"name": "mail", "kind": "email", "template": "hello"},
+        {"name": "remark", "kind": "note", "text": "Sent {{ number }}.", "when": "open_amount > 0"},
+        {"name": "look", "kind": "task", "participant": "clerk", "due": {"anchor": "subject.due_date", "days": 3}}
+    ])));
+    shop.exec(
+        "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', '2026-04-01', 100, 'EUR', now() FROM generate_series(1, 200) AS n",
+    );
+}
+
+fn eight_writers(isolation: &'static str) {
+    let (cluster, mut shop) = live(
+        &Options::default()
+            .set("workflow_engine.workers_per_database", "2")
+            .set("deadlock_timeout", "100ms"),
+    );
+    load(&mut shop);
+    let connector = cluster.connector();
+    let waits = watch_waits(&connector);
+    let sending = sender(&connector);
+    let holding = people(&connector, 1);
+
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|n| writer(connector.clone(), n, isolation))
+        .collect();
+    let failures: Vec<_> = writers
+        .into_iter()
+        .flat_map(|w| w.join().expect("no panic"))
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} failures, such as {:?}",
+        failures.len(),
+        failures.first()
+    );
+    assert_eq!(holding.finish(), Vec::<String>::new());
+    let waits = waits.finish();
+    assert!(
+        waits.is_empty(),
+        "{} waits, such as {:?}",
+        waits.len(),
+        waits.first()
+    );
+
+    // Nothing was lost over it: a case for each posted invoice, and for no other.
+    shop.exec("SELECT wf.release(case_id) FROM wf.cases WHERE state = 'held'");
+    eventually_within(
+        Duration::from_secs(120),
+        "cases that agree with the invoices",
+        || {
+            let odd: i64 = shop.one(
+            "SELECT count(*) FROM invoice AS i FULL JOIN (SELECT key FROM probe.cases() WHERE state = 'running') AS c ON c.key = i.id::text \
+             WHERE (i.state = 'posted') IS DISTINCT FROM (c.key IS NOT NULL)",
+        );
+            (odd == 0).then_some(())
+        },
+    );
+    assert!(sending.finish() > 0);
+    shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
+    let log = cluster.log();
+    for trouble in [
+        "deadlock detected",
+        "could not serialize",
+        "PANIC",
+        "lock timeout",
+    ] {
+        assert!(
+            !log.contains(trouble),
+            "{trouble} in the log:\n{}",
+            cluster.log_tail()
+        );
+    }
+}
+
+#[test]
+fn eight_writers_at_read_committed_with_workers_flat_out() {
+    eight_writers("READ COMMITTED");
+}
+
+#[test]
+fn eight_writers_at_repeatable_read_with_workers_flat_out() {
+    eight_writers("REPEATABLE READ");
+}
+
+#[test]
+fn eight_writers_at_serializable_with_workers_flat_out() {
+    eight_writers("SERIALIZABLE");
+}
+
+#[test]
+fn people_and_workers_do_not_get_in_each_others_way() {
+    let (cluster, mut shop) = live(
+        &Options::default()
+            .set("workflow_engine.workers_per_database", "2")
+            .set("deadlock_timeout", "100ms"),
+    );
+    load(&mut shop);
+    let connector = cluster.connector();
+    let sending = sender(&connector);
+    let callers: Vec<_> = (0..4)
+        .map(|number| {
+            let connector = connector.clone();
+            spawn(move || {
+                let mut session = connector.connect("shop");
+                let mut failures = Vec::new();
+                for id in (1..=200).filter(|id| id % 4 == number) {
+                    let task = eventually_within(Duration::from_secs(120), "the task", || {
+                        session
+                            .rows(&format!("SELECT task_id FROM probe.tasks() AS t JOIN probe.cases() AS c USING (case_id) WHERE c.key = '{id}'"))
+                            .first()
+                            .map(|row| row[0].clone())
+                    });
+                    session.exec(&format!("UPDATE invoice SET open_amount = open_amount + 1 WHERE id = {id}"));
+                    if let Err(failure) = session.try_exec(&format!("SELECT * FROM wf.complete({task})")) {
+                        failures.push(failure.text());
+                    }
+                }
+                failures
+            })
+        })
+        .collect();
+    let failures: Vec<_> = callers
+        .into_iter()
+        .flat_map(|c| c.join().expect("no panic"))
+        .collect();
+    assert!(failures.is_empty(), "{failures:?}");
+    assert_eq!(sending.finish(), 200);
+    shop.expect(
+        "SELECT state, count(*) FROM probe.cases() GROUP BY 1",
+        &["completed | 200"],
+    );
+    let log = cluster.log();
+    assert!(!log.contains("deadlock detected"), "{}", cluster.log_tail());
+}

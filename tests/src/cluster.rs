@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use postgres::{Config, NoTls};
 
 use crate::initdb;
+use crate::installation::Installation;
 use crate::process::{processes_in, server_command, signal, watchdog};
 use crate::session::Session;
 use crate::wait::eventually_within;
@@ -46,11 +47,46 @@ impl Options {
         self
     }
 
-    /// A line of postgresql.conf.
+    /// A line of postgresql.conf; `{folder}` in the value becomes the cluster's folder.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+}
+
+/// The way to connect to a cluster, whether it runs at the moment or not.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    folder: PathBuf,
+}
+
+impl Connector {
+    fn config(&self, database: &str, role: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host_path(&self.folder)
+            .user(role)
+            .dbname(database)
+            .application_name("test")
+            .connect_timeout(Duration::from_secs(30));
+        config
+    }
+
+    /// A session of the superuser, if the server takes one now.
+    pub fn try_connect(&self, database: &str) -> Result<Session, postgres::Error> {
+        self.config(database, "postgres")
+            .connect(NoTls)
+            .map(Session::new)
+    }
+
+    /// A session of the superuser, as soon as the server takes one.
+    pub fn connect(&self, database: &str) -> Session {
+        eventually_within(
+            Duration::from_secs(120),
+            "a server that takes connections",
+            || self.try_connect(database).ok(),
+        )
     }
 }
 
@@ -80,6 +116,11 @@ impl Cluster {
         cluster
     }
 
+    /// Where a library of this name would be installed.
+    pub fn library(name: &str) -> PathBuf {
+        Installation::get().libraries.join(format!("{name}.so"))
+    }
+
     fn configure(&self, options: &Options) {
         let mut lines = vec![
             "listen_addresses = ''".to_owned(),
@@ -96,6 +137,12 @@ impl Cluster {
             options
                 .settings
                 .iter()
+                .map(|(name, value)| {
+                    (
+                        name,
+                        value.replace("{folder}", &self.folder.display().to_string()),
+                    )
+                })
                 .map(|(name, value)| format!("{name} = '{}'", value.replace('\'', "''"))),
         );
         let mut file = fs::OpenOptions::new()
@@ -129,7 +176,7 @@ impl Cluster {
     pub fn wait_until_ready(&mut self) {
         let start = Instant::now();
         loop {
-            match self.config("postgres", "postgres").connect(NoTls) {
+            match self.connector().try_connect("postgres") {
                 Ok(_) => return,
                 Err(error) => {
                     let ended = self
@@ -165,15 +212,11 @@ impl Cluster {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    fn config(&self, database: &str, role: &str) -> Config {
-        let mut config = Config::new();
-        config
-            .host_path(&self.folder)
-            .user(role)
-            .dbname(database)
-            .application_name("test")
-            .connect_timeout(Duration::from_secs(30));
-        config
+    /// The way to connect, for threads that go on while the cluster is killed and started.
+    pub fn connector(&self) -> Connector {
+        Connector {
+            folder: self.folder.clone(),
+        }
     }
 
     /// A session of the superuser.
@@ -195,7 +238,10 @@ impl Cluster {
     }
 
     fn try_connect_as(&self, database: &str, role: &str) -> Result<Session, postgres::Error> {
-        self.config(database, role).connect(NoTls).map(Session::new)
+        self.connector()
+            .config(database, role)
+            .connect(NoTls)
+            .map(Session::new)
     }
 
     /// A new empty database and a session in it.
@@ -217,6 +263,17 @@ impl Cluster {
         processes_in(&self.data)
             .into_iter()
             .filter(|pid| *pid != postmaster)
+            .collect()
+    }
+
+    /// The postmaster's children whose title holds this text, such as `checkpointer`.
+    pub fn children_named(&self, title: &str) -> Vec<i32> {
+        self.children()
+            .into_iter()
+            .filter(|pid| {
+                fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(title))
+            })
             .collect()
     }
 
@@ -248,6 +305,11 @@ impl Cluster {
         );
     }
 
+    /// Whether the server has been stopped or killed and not started again.
+    pub fn is_down(&self) -> bool {
+        self.server.is_none()
+    }
+
     /// Kills one process of the server with SIGKILL.
     pub fn kill_child(&self, pid: i32) {
         // Never a process that has taken over the number.
@@ -259,6 +321,9 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the end of the server's log:\n{}", self.log_tail());
+        }
         if let Some(mut server) = self.server.take() {
             signal(server.id() as i32, Signal::SIGQUIT);
             for _ in 0..100 {

@@ -10,6 +10,8 @@ use nix::unistd::{Uid, User};
 #[derive(Debug)]
 pub struct Installation {
     pub bin: PathBuf,
+    /// Where loadable libraries are.
+    pub libraries: PathBuf,
     /// What `postgres --version` says.
     pub version: String,
     /// The account that the server runs as, when we are root, which the server refuses to be.
@@ -26,6 +28,7 @@ impl Installation {
     fn find() -> Self {
         let pg_config = std::env::var("PG_CONFIG").unwrap_or_else(|_| "pg_config".to_owned());
         let bin = PathBuf::from(output(Command::new(&pg_config).arg("--bindir")));
+        let libraries = PathBuf::from(output(Command::new(&pg_config).arg("--pkglibdir")));
         let version = output(Command::new(bin.join("postgres")).arg("--version"));
         let account = Uid::effective().is_root().then(|| {
             let user = User::from_name("postgres")
@@ -35,6 +38,7 @@ impl Installation {
         });
         Self {
             bin,
+            libraries,
             version,
             account,
         }

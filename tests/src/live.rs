@@ -1,0 +1,44 @@
+//! A cluster with workers, where the real clock runs.
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Options};
+use crate::documents::{edited, invoice_workflow};
+use crate::erp::{BIND_INVOICE, ERP, PROBES};
+use crate::session::Session;
+
+/// Starts a cluster with these options and, in it, the database `shop` with the extension, the ERP and the probes.
+/// The invoice is bound and has a column `ready_at`.
+pub fn live(options: &Options) -> (Cluster, Session) {
+    let cluster = Cluster::start(options);
+    let mut shop = cluster.database("shop");
+    prepare(&mut shop);
+    (cluster, shop)
+}
+
+/// Puts the extension, the ERP and the probes into a database.
+pub fn prepare(shop: &mut Session) {
+    shop.try_exec("CREATE EXTENSION workflow_engine")
+        .unwrap_or_else(|failure| {
+            panic!(
+                "install the extension first (make install): {}",
+                failure.text()
+            )
+        });
+    shop.exec(ERP);
+    shop.exec(PROBES);
+    shop.exec(
+        "DROP VIEW invoice_details; ALTER TABLE invoice ADD COLUMN ready_at timestamptz; \
+         CREATE VIEW invoice_details AS SELECT i.*, c.name AS customer_name, c.email, c.phone, c.address, c.locale, c.time_zone \
+         FROM invoice AS i JOIN customer AS c ON c.id = i.customer_id",
+    );
+    shop.exec(BIND_INVOICE);
+}
+
+/// A workflow that starts on posted invoices, stops on paid ones, and has these steps.
+pub fn automatic(steps: Value) -> Value {
+    edited(invoice_workflow("auto", steps), |doc| {
+        doc["start"] = json!({"when": "state = 'posted'"});
+        doc["stop"] = json!([{"when": "state = 'paid'", "reason": "paid"}]);
+    })
+}
