@@ -66,7 +66,7 @@ fn the_same_call_again_is_no_error_and_changes_nothing() {
     let by_step =
         format!("SELECT state, step, visit, due_at FROM wf.complete_step({case}, 'check', 'good')");
     assert_eq!(db.lines(&by_step), first);
-    db.expect("SELECT probe.state()", &[before.clone()]);
+    db.expect("SELECT probe.state()", std::slice::from_ref(&before));
 
     // Another answer is not the same call.
     db.expect_error(
