@@ -83,9 +83,11 @@ fn a_stop_rule_ends_a_held_case() {
 }
 
 #[test]
-fn releasing_what_is_not_held_changes_nothing() {
+fn releasing_again_is_no_error_and_changes_nothing() {
     let mut db = work();
     let case = db.start("work", 1);
+    db.exec(&format!("SELECT * FROM wf.hold({case}, 'dispute')"));
+    db.exec(&format!("SELECT * FROM wf.release({case})"));
     let before: String = db.one("SELECT probe.state()");
     db.exec(&format!("SELECT * FROM wf.release({case})"));
     db.expect("SELECT probe.state()", &[before]);
