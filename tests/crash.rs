@@ -71,7 +71,7 @@ fn s19_killed_at_any_moment_each_step_runs_exactly_once() {
         {"name": "remark", "kind": "note", "text": "Mailed {{ number }}.", "when": "open_amount > 0"},
         {"name": "choose", "kind": "decision", "legs": [{"name": "even", "when": "open_amount % 2 = 0", "next": "both"}], "otherwise": "mark"},
         {"name": "both", "kind": "parallel", "branches": ["left", "right"]},
-        {"name": "left", "kind": "wait", "on": {"anchor": "subject.ready_at"}, "next": "meet"},
+        {"name": "left", "kind": "wait", "on": {"anchor": "subject.ready_at", "roll": "none"}, "next": "meet"},
         {"name": "right", "kind": "sms", "template": "hello", "done_when": "queued", "next": "meet"},
         {"name": "meet", "kind": "join", "of": "both"},
         {"name": "mark", "kind": "update", "set": {"open_amount": "open_amount + 1000000"}, "merge": true},

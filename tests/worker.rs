@@ -58,7 +58,7 @@ fn a_worker_wakes_up_at_the_next_due_time_and_on_commit() {
     // Nothing but the wake-up and the next due time can bring the worker back in time.
     let (_cluster, mut shop) = live(&Options::default().set("workflow_engine.naptime", "1h"));
     shop.install(&automatic(json!([
-        {"name": "pause", "kind": "wait", "on": {"anchor": "subject.ready_at"}},
+        {"name": "pause", "kind": "wait", "on": {"anchor": "subject.ready_at", "roll": "none"}},
         {"name": "after", "kind": "note", "text": "Later."}
     ])));
     shop.exec("INSERT INTO invoice VALUES (1, 'INV-1', 1, 'posted', NULL, 5, 'EUR', now() + interval '3 seconds')");

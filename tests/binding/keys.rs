@@ -71,7 +71,7 @@ fn keys_of_one_column() {
     assert_eq!(keys_of("id date", "id", "('2026-01-31')"), ["2026-01-31"]);
     assert_eq!(
         keys_of("id numeric", "id", "(12345678901234567890.50)"),
-        ["12345678901234567890.50"]
+        ["12345678901234567890.5"]
     );
 }
 
@@ -123,8 +123,10 @@ fn other_bindings_that_cannot_be() {
     .hints("");
     db.expect_error("SELECT wf.bind_subject('invoice', 'public.invoice', key => 'id', details => 'public.invoice_detials')", "42P01", &["invoice_detials"]);
     db.bind_invoice();
+    // The same table again changes the binding; another table under the name is a mistake.
+    db.bind_invoice();
     db.expect_error(
-        "SELECT wf.bind_subject('invoice', 'public.invoice', key => 'id')",
+        "SELECT wf.bind_subject('invoice', 'public.customer', key => 'id')",
         "42710",
         &["invoice"],
     )

@@ -69,7 +69,8 @@ fn with_owner(condition_in: &str, step: serde_json::Value) -> TestDb {
     ));
     let document = edited(invoice_workflow("spy", json!([step])), |doc| {
         if condition_in == "start" {
-            doc["start"] = json!({"when": "state = 'posted' and (select n from secret) = 1"});
+            doc["start"] =
+                json!({"when": "state = 'posted' and (select n from public.secret) = 1"});
         }
     });
     let mut author = db.connect_as(&owner);
@@ -92,7 +93,7 @@ fn days_pass(db: &mut TestDb) {
 fn a_condition_that_its_owner_may_not_evaluate_parks_the_case_as_an_incident() {
     let mut db = with_owner(
         "step",
-        json!({"name": "look", "kind": "note", "text": "x", "when": "(select n from secret) = 1", "on": {"anchor": "case_start", "hours": 1}}),
+        json!({"name": "look", "kind": "note", "text": "x", "when": "(select n from public.secret) = 1", "on": {"anchor": "case_start", "hours": 1}}),
     );
     db.exec("SELECT * FROM wf.start('spy', 1)");
     days_pass(&mut db);
