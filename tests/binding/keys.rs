@@ -138,7 +138,7 @@ fn other_bindings_that_cannot_be() {
     );
     db.expect_error(
         "SELECT wf.watch('invoice', 'public.payment', 'invoice')",
-        "42703",
+        "22023",
         &["invoice"],
     )
     .hints("");
