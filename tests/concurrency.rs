@@ -1,5 +1,6 @@
 //! An ERP transaction never waits for the engine, never conflicts with it, and never fails because of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
@@ -52,6 +53,22 @@ fn watch_waits(connector: &Connector) -> Background<Vec<String>> {
             sleep(Duration::from_millis(3));
         }
         waits
+    })
+}
+
+/// What transactions at SERIALIZABLE have read by page or whole relation, so that a conflict can be explained.
+fn watch_reads(connector: &Connector) -> Background<BTreeSet<String>> {
+    let mut session = connector.connect("shop");
+    Background::start(move |goes_on| {
+        let mut reads = BTreeSet::new();
+        while goes_on() {
+            reads.extend(session.lines(
+                "SELECT DISTINCT a.application_name, l.locktype, l.relation::regclass, l.page FROM pg_locks AS l \
+                 LEFT JOIN pg_stat_activity AS a USING (pid) WHERE l.mode = 'SIReadLock' AND l.locktype <> 'tuple'",
+            ));
+            sleep(Duration::from_millis(10));
+        }
+        reads
     })
 }
 
@@ -206,12 +223,14 @@ fn eight_writers(isolation: &'static str) {
     let sending = sender(&connector);
     let holding = people(&connector, 1);
 
+    let reads = watch_reads(&connector);
     let failures = write(&connector, "shop", isolation);
+    let reads = reads.finish();
     assert!(
         failures.is_empty(),
-        "{} failures, such as {:?}",
+        "{} failures:\n{}\nread meanwhile:\n{reads:#?}",
         failures.len(),
-        failures.first()
+        failures.join("\n")
     );
     assert_eq!(holding.finish(), Vec::<String>::new());
     let waits = waits.finish();
