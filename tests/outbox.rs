@@ -43,7 +43,7 @@ fn rcv_13_a_lease_gives_all_that_a_sender_needs() {
     );
     assert_eq!(
         rows.concat().join(" | "),
-        "email | jansen@example.com | jansen@example.com | About INV-1 | Invoice INV-1, 1 open. | nl | hello | 1 | \
+        "email | jansen@example.com | jansen@example.com | About INV-1 | Invoice INV-1, 1 open. | null | hello | 1 | \
          Mon 2026-03-02 10:10 | t | t"
     );
     db.expect("SELECT state, sender FROM wf.outbox", &["leased | mailer"]);
@@ -112,7 +112,8 @@ fn acknowledging_is_idempotent_and_keeps_the_providers_id() {
     db.expect("SELECT count(*) FROM wf.notes", &[2]);
     db.expect("SELECT DISTINCT state FROM probe.cases()", &["completed"]);
     db.expect(&format!("SELECT wf.ack_messages('{{{a}}}')"), &[0]);
-    db.expect("SELECT wf.ack_messages('{999999}')", &[0]);
+    db.expect_error("SELECT wf.ack_messages('{999999}')", "P0002", &["999999"])
+        .hints("");
     db.expect("SELECT count(*) FROM wf.notes", &[2]);
 }
 

@@ -123,6 +123,8 @@ fn other_bindings_that_cannot_be() {
     .hints("");
     db.expect_error("SELECT wf.bind_subject('invoice', 'public.invoice', key => 'id', details => 'public.invoice_detials')", "42P01", &["invoice_detials"]);
     db.bind_invoice();
+    // The same table again changes the binding; another table under the name is a mistake.
+    db.bind_invoice();
     db.expect_error(
         "SELECT wf.bind_subject('invoice', 'public.customer', key => 'id')",
         "42710",
@@ -136,7 +138,7 @@ fn other_bindings_that_cannot_be() {
     );
     db.expect_error(
         "SELECT wf.watch('invoice', 'public.payment', 'invoice')",
-        "42703",
+        "22023",
         &["invoice"],
     )
     .hints("");

@@ -51,7 +51,7 @@ fn start_refuses_what_it_cannot_start() {
         .hints("");
     db.expect_error("SELECT * FROM wf.start('work', 4711)", "P0002", &["4711"])
         .hints("");
-    db.expect_error("SELECT * FROM wf.start('work', 'abc')", "22023", &["abc"]);
+    db.expect_error("SELECT * FROM wf.start('work', 'abc')", "22P02", &["abc"]);
     db.exec("SELECT wf.disable('work')");
     db.expect_error("SELECT * FROM wf.start('work', 1)", "55000", &["work"])
         .hints("wf.enable");

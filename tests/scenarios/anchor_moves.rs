@@ -62,9 +62,9 @@ fn s04_a_planned_start_moves_with_its_anchor() {
     db.run_due();
     db.exec("UPDATE inspection_report SET end_date = '2027-06-15'");
     db.run_due();
-    db.at("2026-05-14 23:59");
+    db.at("2026-07-14 23:59");
     db.expect("SELECT state FROM probe.cases()", &["planned"]);
-    db.at("2026-05-15 00:00");
+    db.at("2026-07-15 00:00");
     db.expect("SELECT state FROM probe.cases()", &["running"]);
 }
 
@@ -124,10 +124,8 @@ fn s04_late_skip_enters_at_the_first_step_still_ahead() {
     let mut db = late("skip");
     db.expect("SELECT state FROM probe.cases()", &["running"]);
     db.expect("SELECT * FROM probe.outbox()", NONE);
-    db.expect(
-        "SELECT step, substr(due, 1, 14) FROM probe.tasks()",
-        &["a_task | Fri 2027-01-15"],
-    );
+    // The follow-up was due in August; the question has no date, and nobody has answered it yet.
+    db.expect("SELECT step FROM probe.tasks()", &["how_to_go_on"]);
 }
 
 #[test]

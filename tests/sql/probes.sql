@@ -10,7 +10,7 @@ CREATE FUNCTION probe.cases() RETURNS TABLE (case_id bigint, workflow text, key 
     LANGUAGE sql STABLE AS $$
     SELECT c.case_id, w.name, s.key, c.state::text, c.outcome, c.reason
     FROM wf.cases AS c JOIN wf.workflows AS w USING (workflow_id) LEFT JOIN wf.case_subjects AS s USING (case_id)
-    ORDER BY c.case_id $$;
+    ORDER BY w.name, length(s.key), s.key, c.case_id $$;
 
 CREATE FUNCTION probe.open() RETURNS TABLE (case_id bigint, step text, visit int, state text, run text, due text, attempts int)
     LANGUAGE sql STABLE AS $$
