@@ -26,14 +26,17 @@ CREATE TABLE wf.versions (
 CREATE UNIQUE INDEX versions_one_draft ON wf.versions (workflow_id) WHERE state = 'draft';
 CREATE UNIQUE INDEX versions_one_published ON wf.versions (workflow_id) WHERE state = 'published';
 
--- A version that has been published never changes, not even by direct SQL: cases run on it.
+-- A version that has been published never changes and never goes, not even by direct SQL: cases run on it.
 CREATE FUNCTION wf._keep_versions() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF OLD.state <> 'draft' AND (NEW.document::text, NEW.number, NEW.workflow_id, NEW.version_id)
-                                IS DISTINCT FROM (OLD.document::text, OLD.number, OLD.workflow_id, OLD.version_id) THEN
+    IF OLD.state = 'draft' THEN
+        RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+    END IF;
+    IF TG_OP = 'DELETE' OR (NEW.document::text, NEW.number, NEW.workflow_id, NEW.version_id)
+                           IS DISTINCT FROM (OLD.document::text, OLD.number, OLD.workflow_id, OLD.version_id) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('version %s of workflow %s is published and cannot be changed', OLD.number, OLD.workflow_id),
             HINT = 'Save a new draft with wf.define and publish it.';
@@ -41,8 +44,23 @@ BEGIN
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER keep_versions BEFORE UPDATE ON wf.versions
+CREATE TRIGGER keep_versions BEFORE UPDATE OR DELETE ON wf.versions
     FOR EACH ROW EXECUTE FUNCTION wf._keep_versions();
+
+-- The same for the rows projected from its document. Inserting stays possible: a restore does it.
+CREATE FUNCTION wf._keep_projection() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM wf.versions AS v WHERE v.version_id = OLD.version_id AND v.state <> 'draft') THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('%s of version %s cannot be changed: it is published', TG_TABLE_NAME, OLD.version_id),
+            HINT = 'Save a new draft with wf.define and publish it.';
+    END IF;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END
+$$;
 
 CREATE TABLE wf.phases (
     version_id integer NOT NULL REFERENCES wf.versions ON DELETE CASCADE,
@@ -79,6 +97,15 @@ CREATE TABLE wf.templates (
     body       text NOT NULL,
     PRIMARY KEY (version_id, name, locale)
 );
+
+CREATE TRIGGER keep_phases BEFORE UPDATE OR DELETE ON wf.phases
+    FOR EACH ROW EXECUTE FUNCTION wf._keep_projection();
+CREATE TRIGGER keep_steps BEFORE UPDATE OR DELETE ON wf.steps
+    FOR EACH ROW EXECUTE FUNCTION wf._keep_projection();
+CREATE TRIGGER keep_transitions BEFORE UPDATE OR DELETE ON wf.transitions
+    FOR EACH ROW EXECUTE FUNCTION wf._keep_projection();
+CREATE TRIGGER keep_templates BEFORE UPDATE OR DELETE ON wf.templates
+    FOR EACH ROW EXECUTE FUNCTION wf._keep_projection();
 
 -- Who works on tasks. A participant with a role: only members of that role may settle its tasks.
 CREATE TABLE wf.participants (

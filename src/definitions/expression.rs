@@ -4,10 +4,15 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
-/// Whether a text, put in parentheses on lines of its own, is a single expression of a SELECT list. Raises the parser's
-/// error if it is no SQL at all. What this lets through cannot end the query it is put into, nor add to it.
+/// Whether a text is a single expression of a SELECT list, by itself and in parentheses on lines of its own, which is
+/// how it is put into queries. Raises the parser's error if it is no SQL at all. What this lets through cannot end the
+/// query it is put into, nor add to it.
 pub fn is_single(text: &str) -> bool {
-    let Ok(sql) = CString::new(format!("SELECT (\n{text}\n)")) else {
+    is_one_target(&format!("SELECT {text}\n")) && is_one_target(&format!("SELECT (\n{text}\n)"))
+}
+
+fn is_one_target(sql: &str) -> bool {
+    let Ok(sql) = CString::new(sql) else {
         return false;
     };
     // SAFETY: raw_parser returns a list of RawStmt; each cast is made after looking at the node's tag.
