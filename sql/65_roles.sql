@@ -39,7 +39,7 @@ BEGIN
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,
-                retry,skip,reconcile,validate,validate_document,export}';
+                retry,skip,reconcile,validate,validate_document,document_schema,export}';
             tables := tables || '{notes}'::text[];
         WHEN 'agent' THEN
             functions := '{now,complete,complete_step,branch}';
