@@ -98,6 +98,8 @@ CREATE TABLE wf.templates (
     PRIMARY KEY (version_id, name, locale)
 );
 
+COMMENT ON FUNCTION wf._keep_projection() IS
+    'Trigger: the rows projected from a published version are neither changed nor deleted.';
 CREATE TRIGGER keep_phases BEFORE UPDATE OR DELETE ON wf.phases
     FOR EACH ROW EXECUTE FUNCTION wf._keep_projection();
 CREATE TRIGGER keep_steps BEFORE UPDATE OR DELETE ON wf.steps

@@ -137,6 +137,7 @@ CREATE TABLE wf.failures (
     visit       smallint,
     message_id  bigint,
     subject_id  integer,
+    key         text,                      -- of the subject's row, when no case is to blame
     attempts    smallint NOT NULL DEFAULT 1,
     sqlstate    text NOT NULL,
     message     text NOT NULL,
@@ -145,3 +146,4 @@ CREATE TABLE wf.failures (
     resolved_at timestamptz
 );
 CREATE INDEX failures_open ON wf.failures (case_id) WHERE resolved_at IS NULL;
+CREATE INDEX failures_subject ON wf.failures (subject_id, key) WHERE resolved_at IS NULL AND key IS NOT NULL;

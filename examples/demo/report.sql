@@ -59,7 +59,7 @@ LIMIT 1
 SELECT demo.day_and_time(entered_at) AS entered, stage, step, kind, demo.day(due_at) AS due, demo.day_and_time(done_at) AS done, outcome
 FROM wf.case_timeline
 WHERE case_id = :dunning_case
-ORDER BY coalesce(done_at, due_at), stage;
+ORDER BY entered_at, coalesce(done_at, due_at), stage;
 \endif
 
 -- A report for which the question was asked twice.
@@ -76,7 +76,7 @@ LIMIT 1
 SELECT demo.day_and_time(entered_at) AS entered, stage, visit, step, kind, demo.day(due_at) AS due, demo.day_and_time(done_at) AS done, outcome
 FROM wf.case_timeline
 WHERE case_id = :looping_case
-ORDER BY coalesce(done_at, due_at), visit, stage;
+ORDER BY entered_at, coalesce(done_at, due_at), visit, stage;
 \endif
 
 \echo Tasks and questions that wait for somebody

@@ -4,6 +4,11 @@
 //! case's open steps. It locks the case first and waits for it. What follows by itself (the next automatic steps) runs
 //! in the same call; should that fail, the call still holds and the worker takes over, with its attempts and incidents.
 
+#![allow(
+    clippy::type_complexity,
+    reason = "pgrx reads the row type from the signature"
+)]
+
 mod calls;
 mod complete;
 mod start;

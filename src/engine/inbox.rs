@@ -182,14 +182,23 @@ fn remove(entries: &[&Entry]) {
         ],
     );
     // What had failed for these keys before is settled with them.
+    let keys = || {
+        [
+            array(entries.iter().map(|e| e.subject)),
+            array_of(entries.iter().map(|e| e.key.as_deref())),
+        ]
+    };
+    spi::query(
+        "UPDATE wf.failures AS f SET resolved_at = wf.now()
+         FROM ROWS FROM (unnest($1::int[]), unnest($2::text[])) AS n(subject_id, key)
+         WHERE f.subject_id = n.subject_id AND f.key = n.key AND f.resolved_at IS NULL",
+        &keys(),
+    );
     spi::query(
         "DELETE FROM wf.inbox AS i
          USING ROWS FROM (unnest($1::int[]), unnest($2::text[])) AS n(subject_id, key)
          WHERE i.subject_id = n.subject_id AND i.key = n.key AND i.failed_at IS NOT NULL",
-        &[
-            array(entries.iter().map(|e| e.subject)),
-            array_of(entries.iter().map(|e| e.key.as_deref())),
-        ],
+        &keys(),
     );
 }
 
@@ -363,8 +372,8 @@ fn blame_entry(entry: &Entry, failure: &Failure) {
             .map_or(String::new(), |key| format!(", key {key}"));
         let name = subject::find(entry.subject).map_or(String::new(), |s| s.name.clone());
         spi::query(
-            "INSERT INTO wf.failures (at, subject_id, sqlstate, message, detail, hint)
-             VALUES (wf.now(), $1, $2, $3, $4, $5)",
+            "INSERT INTO wf.failures (at, subject_id, key, sqlstate, message, detail, hint)
+             VALUES (wf.now(), $1, $6, $2, $3, $4, $5)",
             &[
                 arg(entry.subject),
                 arg(failure.sqlstate.as_str()),
@@ -373,6 +382,7 @@ fn blame_entry(entry: &Entry, failure: &Failure) {
                 arg(failure.hint.clone().unwrap_or_else(|| {
                     "Mend the workflow's conditions or the row, then call wf.reconcile.".to_owned()
                 })),
+                crate::pg::types::optional(entry.key.as_deref()),
             ],
         );
     });

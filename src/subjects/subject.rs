@@ -44,8 +44,6 @@ pub struct Subject {
     pub key_types: Vec<String>,
     /// A FROM item without alias: a quoted relation name or a query in parentheses.
     pub details: String,
-    /// Columns of the bound table whose changes matter; None: all.
-    pub watch_columns: Option<Vec<String>>,
     pub roles: Roles,
     /// SQL condition over the details' columns; rows where it is not true never get a case.
     pub eligible: Option<String>,
@@ -267,7 +265,6 @@ fn from_row(id: i32, row: RowRef<'_>) -> Subject {
         key_type_oids,
         key_types,
         details: row.must(8),
-        watch_columns: texts(row, 9),
         roles: Roles {
             email: row.get(10),
             phone: row.get(11),

@@ -122,7 +122,7 @@ pub fn table(relation: Oid, caller: Oid, verb: &str) -> Table {
     }
     // SAFETY: plain catalogue look-up of an existing relation.
     let may_trigger = unsafe {
-        pg_sys::pg_class_aclcheck(relation, caller, pg_sys::ACL_TRIGGER.into())
+        pg_sys::pg_class_aclcheck(relation, caller, pg_sys::ACL_TRIGGER as pg_sys::AclMode)
             == pg_sys::AclResult::ACLCHECK_OK
     };
     if !may_trigger && !acts_for(caller, owner) {

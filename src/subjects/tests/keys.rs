@@ -103,7 +103,7 @@ mod tests {
             let key = text("SELECT min(key) FROM wf.inbox").unwrap();
             assert_eq!(
                 s.canonical_keys(std::slice::from_ref(&key)),
-                [key.clone()],
+                std::slice::from_ref(&key),
                 "{kind}"
             );
             let sql = format!(
