@@ -29,9 +29,10 @@ fn make() -> PathBuf {
     )
         .hash(&mut hash);
     let executable = std::env::current_exe().expect("a running test has a path");
+    // Tests are deeper in the target directory than a binary is; the directory itself carries Cargo's tag.
     let kept = executable
         .ancestors()
-        .nth(3)
+        .find(|folder| folder.join("CACHEDIR.TAG").exists())
         .expect("tests are built under a target directory")
         .join("tmp");
     let template = kept.join(format!("initdb_{:016x}", hash.finish()));
