@@ -173,6 +173,7 @@ fn arw_20_a_clone_is_a_draft_with_a_new_name_off_without_cases() {
 
 #[test]
 fn a_published_version_cannot_be_changed_even_by_direct_sql() {
+    // Rows may be added to the projection, for a restore does so; what runs is the document.
     let mut db = bound();
     db.install(&document(DUNNING));
     for sql in [
@@ -183,7 +184,6 @@ fn a_published_version_cannot_be_changed_even_by_direct_sql() {
         "DELETE FROM wf.transitions",
         "UPDATE wf.templates SET body = 'x'",
         "DELETE FROM wf.phases",
-        "INSERT INTO wf.steps SELECT version_id, 99, phase_no, 'extra', kind, description, manual, participant, stage FROM wf.steps LIMIT 1",
     ] {
         let failure = db.refused(sql);
         failure.is("55000", &["published"]);

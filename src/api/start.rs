@@ -1,5 +1,6 @@
 //! wf.start and wf.start_many.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use pgrx::PgSqlErrorCode;
@@ -73,7 +74,7 @@ fn start_many(
     let actor = actor();
     as_engine(|| {
         let version = startable(workflow);
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let size = usize::try_from(settings::batch_size())
             .unwrap_or(1000)
             .max(1);
@@ -83,8 +84,11 @@ fn start_many(
             started += spi::connected(|| {
                 let mut chunk = version.subject.canonical_keys(chunk);
                 chunk.retain(|key| seen.insert(key.clone()));
-                let open = open_cases(&version, &chunk);
-                chunk.retain(|key| !open.iter().any(|(known, _)| known == key));
+                let open: HashSet<String> = open_cases(&version, &chunk)
+                    .into_iter()
+                    .map(|(key, _)| key)
+                    .collect();
+                chunk.retain(|key| !open.contains(key));
                 create(&version, chunk, vars.as_deref(), &actor).len()
             });
         }
@@ -116,8 +120,8 @@ fn startable(name: &str) -> Rc<Version> {
 
 fn open_cases(version: &Version, keys: &[String]) -> Vec<(String, i64)> {
     let rows = spi::query(
-        "SELECT s.key, s.case_id FROM wf.case_subjects AS s
-         WHERE s.subject_id = $1 AND s.key = ANY ($2) AND s.workflow_id = $3 AND s.slot = 0",
+        "SELECT s.key, s.case_id FROM unnest($2::text[]) AS k(key) JOIN wf.case_subjects AS s
+         ON s.subject_id = $1 AND s.key = k.key AND s.workflow_id = $3 AND s.slot = 0",
         &[
             arg(version.subject.id),
             array(keys.iter()),

@@ -219,8 +219,8 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
         return Vec::new();
     }
     let open = spi::query(
-        "SELECT s.case_id, s.key FROM wf.case_subjects AS s
-         WHERE s.subject_id = $1 AND s.key = ANY ($2) AND s.slot = 0",
+        "SELECT s.case_id, s.key FROM unnest($2::text[]) AS k(key) JOIN wf.case_subjects AS s
+         ON s.subject_id = $1 AND s.key = k.key AND s.slot = 0",
         &[arg(subject_id), array(keys.iter().copied())],
     );
     let open: HashMap<i64, String> = open.iter().map(|row| (row.must(1), row.must(2))).collect();

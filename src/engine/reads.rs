@@ -13,7 +13,7 @@ use workflow_core::{Error, ErrorCode};
 
 use crate::pg::acting::as_role;
 use crate::pg::raise::raise;
-use crate::pg::spi::Plan;
+use crate::pg::spi::Kept;
 use crate::pg::types::{ToArg, array, array_of};
 use crate::subjects::subject::{Subject, column_expression};
 
@@ -84,7 +84,7 @@ impl ReadPlans {
 
 /// A prepared read.
 pub struct ReadPlan {
-    plan: Plan,
+    plan: Kept,
     columns: Rc<Columns>,
     conditions: usize,
     owner: Oid,
@@ -139,7 +139,7 @@ impl ReadPlan {
         let columns = Rc::new(read_columns(subject, &read));
         let sql = read_sql(subject, &read, &columns);
         let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
-        let plan = as_role(owner, || Plan::prepare(&sql, &types));
+        let plan = as_role(owner, || Kept::prepare(sql, types.to_vec()));
         Self {
             plan,
             columns,

@@ -8,7 +8,7 @@ use workflow_core::game::{Effects, MessageState, Token, TokenState};
 use super::batch::{Batch, Loaded};
 use super::partitions;
 use crate::pg::spi;
-use crate::pg::types::{arg, array, array_of, instant_to_pg};
+use crate::pg::types::{arg, array, array_of, instant_to_pg, random_keys};
 use crate::worker::wake;
 
 /// Writes everything that has happened to the batch's cases.
@@ -305,13 +305,14 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
     let key = |id: i64| by_id.get(&id).map_or("", |c| c.case.key.as_str());
     spi::query(
         "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state,
-                                created_at, not_before, not_after)
+                                created_at, not_before, not_after, idempotency_key)
          SELECT n.aggregatetype, n.aggregateid, n.type, n.payload::json, n.case_id, n.step_no, n.visit,
-                n.state::wf.message_state, $1, n.not_before, n.not_after
-         FROM ROWS FROM (unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
-                         unnest($6::bigint[]), unnest($7::int2[]), unnest($8::int2[]), unnest($9::text[]),
-                         unnest($10::timestamptz[]), unnest($11::timestamptz[]))
-              AS n(aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state, not_before, not_after)",
+                n.state::wf.message_state, $1, n.not_before, n.not_after, n.idempotency_key
+         FROM (SELECT unnest($2::text[]) AS aggregatetype, unnest($3::text[]) AS aggregateid,
+                      unnest($4::text[]) AS type, unnest($5::text[]) AS payload, unnest($6::bigint[]) AS case_id,
+                      unnest($7::int2[]) AS step_no, unnest($8::int2[]) AS visit, unnest($9::text[]) AS state,
+                      unnest($10::timestamptz[]) AS not_before, unnest($11::timestamptz[]) AS not_after,
+                      unnest($12::uuid[]) AS idempotency_key) AS n",
         &[
             arg(now),
             array(messages.iter().map(|m| subject(m.case_id))),
@@ -327,6 +328,7 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
             })),
             array(messages.iter().map(|m| m.not_before)),
             array_of(messages.iter().map(|m| m.not_after)),
+            array(random_keys(messages.len())),
         ],
     );
     wake::on_commit();
@@ -439,10 +441,10 @@ fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
                                  task_id, actor, detail)
          SELECT $1, n.case_id, n.version_id, n.step_no, n.visit, n.event::wf.history_event, n.outcome, n.entered_at,
                 n.due_at, n.task_id, $2, n.detail::jsonb
-         FROM ROWS FROM (unnest($3::bigint[]), unnest($4::int[]), unnest($5::int2[]), unnest($6::int2[]),
-                         unnest($7::text[]), unnest($8::text[]), unnest($9::timestamptz[]),
-                         unnest($10::timestamptz[]), unnest($11::bigint[]), unnest($12::text[]))
-              AS n(case_id, version_id, step_no, visit, event, outcome, entered_at, due_at, task_id, detail)",
+         FROM (SELECT unnest($3::bigint[]) AS case_id, unnest($4::int[]) AS version_id, unnest($5::int2[]) AS step_no,
+                      unnest($6::int2[]) AS visit, unnest($7::text[]) AS event, unnest($8::text[]) AS outcome,
+                      unnest($9::timestamptz[]) AS entered_at, unnest($10::timestamptz[]) AS due_at,
+                      unnest($11::bigint[]) AS task_id, unnest($12::text[]) AS detail) AS n",
         &[
             arg(now),
             arg(actor),

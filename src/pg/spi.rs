@@ -4,7 +4,7 @@
 //! results stay in memory until the transaction ends. Here a statement that changes nothing assigns no id, and a
 //! result is freed when it is dropped. Every statement names its objects with their schema.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::rc::Rc;
@@ -63,9 +63,17 @@ impl Plan {
     pub fn prepare(sql: &str, types: &[Oid]) -> Self {
         let text = c_string(sql);
         let mut oids = types.to_vec();
+        // Generic from the start: a custom plan knows how long the arrays are and would rather hash a whole table than
+        // look a thousand keys up.
         // SAFETY: the text is a C string and the array has the length given.
-        let plan =
-            unsafe { pg_sys::SPI_prepare(text.as_ptr(), oids.len() as i32, oids.as_mut_ptr()) };
+        let plan = unsafe {
+            pg_sys::SPI_prepare_cursor(
+                text.as_ptr(),
+                oids.len() as i32,
+                oids.as_mut_ptr(),
+                pg_sys::CURSOR_OPT_GENERIC_PLAN as i32,
+            )
+        };
         if plan.is_null() {
             internal(&format!("could not prepare a statement: {sql}"));
         }
@@ -159,21 +167,58 @@ impl Plan {
     }
 }
 
+/// A statement that is kept for the life of the backend, and planned anew now and then: a plan made while a table was
+/// empty would scan it for ever, and autovacuum's ANALYZE may be long in coming. The planner looks at the table's present
+/// size, statistics or not.
+pub struct Kept {
+    sql: String,
+    types: Vec<Oid>,
+    plan: RefCell<Rc<Plan>>,
+    executions: Cell<u32>,
+}
+
+impl Kept {
+    pub fn prepare(sql: String, types: Vec<Oid>) -> Self {
+        let plan = RefCell::new(Rc::new(Plan::prepare(&sql, &types)));
+        Self {
+            sql,
+            types,
+            plan,
+            executions: Cell::new(0),
+        }
+    }
+
+    /// Executes, with a fresh plan after 1, 2, 4, … 1024 executions and then after every 1024.
+    pub fn execute(&self, args: &[Arg]) -> Rows {
+        let before = self.executions.get();
+        self.executions.set(before.wrapping_add(1));
+        if before > 0
+            && (before.is_multiple_of(1024) || (before < 1024 && before.is_power_of_two()))
+        {
+            let fresh = Rc::new(Plan::prepare(&self.sql, &self.types));
+            self.plan.replace(fresh);
+        }
+        // Held while it runs: a condition may call a function that gets here again.
+        let plan = self.plan.borrow().clone();
+        plan.execute(args)
+    }
+}
+
 thread_local! {
     /// The engine's own statements by their text. A backend has one thread.
-    static PLANS: RefCell<HashMap<String, Rc<Plan>>> = RefCell::new(HashMap::new());
+    static PLANS: RefCell<HashMap<String, Rc<Kept>>> = RefCell::new(HashMap::new());
 }
 
 /// Runs one of the engine's own statements; its plan is kept for the life of the backend.
 pub fn query(sql: &str, args: &[Arg]) -> Rows {
     let known = PLANS.with(|plans| plans.borrow().get(sql).cloned());
-    let plan = known.unwrap_or_else(|| {
+    let kept = known.unwrap_or_else(|| {
         let types: Vec<Oid> = args.iter().map(|a| a.oid).collect();
-        let plan = Rc::new(Plan::prepare(sql, &types));
-        PLANS.with(|plans| plans.borrow_mut().insert(sql.to_owned(), plan.clone()));
-        plan
+        let kept = Rc::new(Kept::prepare(sql.to_owned(), types));
+        PLANS.with(|plans| plans.borrow_mut().insert(sql.to_owned(), kept.clone()));
+        kept
     });
-    plan.execute(args)
+    kept.execute(args)
 }
 
 /// Runs a statement that is built for one occasion (DDL): planned, executed, forgotten.

@@ -146,6 +146,43 @@ impl<T: ToArg> ToArg for &T {
     }
 }
 
+/// A uuid argument.
+#[derive(Clone, Copy)]
+pub struct UuidBytes(pub [u8; 16]);
+
+impl ToArg for UuidBytes {
+    const OID: Oid = pg_sys::UUIDOID;
+    const ARRAY_OID: Oid = pg_sys::UUIDARRAYOID;
+    const LAYOUT: (i16, bool, u8) = (16, false, b'c');
+    fn to_datum(&self) -> Datum {
+        // SAFETY: sixteen bytes copied into memory of the current context, which is what a uuid is.
+        unsafe {
+            let copy = pg_sys::palloc(16).cast::<u8>();
+            std::ptr::copy_nonoverlapping(self.0.as_ptr(), copy, 16);
+            Datum::from(copy)
+        }
+    }
+}
+
+/// Random (version 4) uuids from the server's strong random source, asked once for all of them.
+pub fn random_keys(count: usize) -> Vec<UuidBytes> {
+    let mut bytes = vec![0u8; count * 16];
+    // SAFETY: a buffer of the length given; false when no random bytes could be had.
+    if count > 0 && !unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len()) } {
+        internal("the server could not make random bytes");
+    }
+    bytes
+        .chunks_exact(16)
+        .map(|chunk| {
+            let mut key = [0u8; 16];
+            key.copy_from_slice(chunk);
+            key[6] = key[6] & 0x0f | 0x40;
+            key[8] = key[8] & 0x3f | 0x80;
+            UuidBytes(key)
+        })
+        .collect()
+}
+
 /// One scalar argument.
 pub fn arg<T: ToArg>(value: T) -> Arg {
     Arg {
