@@ -309,6 +309,20 @@ fn a_lease_looks_at_unread_changes_holds_and_the_end_of_the_case() {
 }
 
 #[test]
+fn s18_a_payment_also_stops_what_a_completed_case_has_left_in_the_outbox() {
+    let mut db = with_messages(2, json!({"done_when": "queued"}));
+    db.expect("SELECT DISTINCT state FROM probe.cases()", &["completed"]);
+    db.exec("UPDATE invoice SET state = 'paid' WHERE id = 1");
+    assert_eq!(db.lease_with("'email', 10").len(), 1);
+    db.run_due();
+    assert_eq!(db.lease_with("'email', 10"), []);
+    db.expect(
+        "SELECT aggregateid, state, reason FROM wf.outbox ORDER BY 1",
+        &["1 | suppressed | paid", "2 | leased | null"],
+    );
+}
+
+#[test]
 fn an_unread_change_that_does_not_end_the_case_holds_the_message_only_until_it_is_read() {
     let mut db = with_messages(1, json!({}));
     db.exec("UPDATE invoice SET open_amount = 7");

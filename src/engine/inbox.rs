@@ -224,7 +224,8 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
         &[arg(subject_id), array(keys.iter().copied())],
     );
     let open: HashMap<i64, String> = open.iter().map(|row| (row.must(1), row.must(2))).collect();
-    let ids: Vec<i64> = open.keys().copied().collect();
+    let mut ids: Vec<i64> = open.keys().copied().collect();
+    ids.extend(ended_with_messages(subject_id, keys));
     let locked = if ids.is_empty() { ids } else { lock_free(&ids) };
     let mut busy = Vec::new();
     for (case, key) in &open {
@@ -240,7 +241,12 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
         let env = batch.context.env();
         for (position, case) in cases.into_iter().enumerate() {
             let case = &mut batch.cases[case].case;
-            case.subject_changed(&answers.facts(position), &env, &mut batch.effects);
+            let facts = answers.facts(position);
+            if case.state.is_over() {
+                case.subject_changed_after_end(&facts, &mut batch.effects);
+            } else {
+                case.subject_changed(&facts, &env, &mut batch.effects);
+            }
         }
     }
     batch.flush();
@@ -253,6 +259,18 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
         enrol_by_rules(subject_id, &free);
     }
     busy
+}
+
+/// Cases that have ended while a message of theirs (`done_when: queued`) still waits for its sender.
+fn ended_with_messages(subject_id: i32, keys: &[&str]) -> Vec<i64> {
+    let rows = spi::query(
+        "SELECT DISTINCT o.case_id
+         FROM unnest($2::text[]) AS k(key)
+         JOIN wf.case_subjects AS s ON s.subject_id = $1 AND s.key = k.key AND s.slot <> 0
+         JOIN wf.outbox AS o ON o.case_id = s.case_id AND o.state = 'queued'",
+        &[arg(subject_id), array(keys.iter().copied())],
+    );
+    rows.iter().map(|row| row.must(1)).collect()
 }
 
 /// Starts cases where the start rule of an enabled workflow of this subject holds.

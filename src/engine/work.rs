@@ -22,6 +22,9 @@ pub enum Next {
     Idle(Option<Duration>),
 }
 
+/// How long to leave alone what somebody else is at.
+pub const BUSY: Duration = Duration::from_millis(200);
+
 /// What a worker remembers between ticks.
 pub struct WorkerState {
     /// Due step runs before this time have been claimed, but for those that `wake` or a sweep brings back. With an old
@@ -88,7 +91,7 @@ pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     }
     if look.inbox || look.due || look.deferred {
         // Somebody else is at it, or holds a lock that we will not wait for.
-        return Next::Idle(Some(Duration::from_millis(200)));
+        return Next::Idle(Some(BUSY));
     }
     sweep(state, look)
 }

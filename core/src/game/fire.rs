@@ -32,7 +32,7 @@ pub(super) const UNDELIVERABLE: &str = "undeliverable";
 pub(super) const SENT: &str = "sent";
 
 /// Why a case ended when its subject's row is gone.
-const SUBJECT_GONE: &str = "subject gone";
+pub(super) const SUBJECT_GONE: &str = "subject gone";
 /// The outcome of a case that ended by itself; such a subject may get another case (`again: after_stop`).
 pub const STOPPED: &str = "stopped";
 

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::case::{Case, CaseState, TokenState};
-use super::effects::{Effects, Event, TaskMove};
-use super::fire::STOPPED;
+use super::effects::{Effects, Event, Suppression, TaskMove};
+use super::fire::{STOPPED, SUBJECT_GONE};
 use super::{Env, Facts};
 use crate::dates::{Anchor, DateRule};
 use crate::program::{CompiledStep, START};
@@ -18,7 +18,7 @@ impl Case {
             return;
         }
         if !facts.found {
-            self.end(CaseState::Cancelled, STOPPED, Some("subject gone"), out);
+            self.end(CaseState::Cancelled, STOPPED, Some(SUBJECT_GONE), out);
             return;
         }
         if self.stop_if_due(facts, out) {
@@ -29,6 +29,25 @@ impl Case {
         }
         for index in 0..self.tokens.len() {
             self.replan(index, facts, env, out);
+        }
+    }
+
+    /// The same for a case that has ended with messages still here: what its subject no longer calls for stays here.
+    pub fn subject_changed_after_end(&self, facts: &Facts<'_>, out: &mut Effects) {
+        let stop = self.program.stops().iter().zip(facts.conditions);
+        let reason = if facts.found {
+            stop.filter(|(_, holds)| **holds)
+                .map(|(rule, _)| rule.reason.as_str())
+                .next()
+        } else {
+            Some(SUBJECT_GONE)
+        };
+        if let Some(reason) = reason {
+            out.suppressions.push(Suppression {
+                case_id: self.id,
+                step: None,
+                reason: reason.to_owned(),
+            });
         }
     }
 
