@@ -24,7 +24,8 @@ CREATE TABLE wf.case_subjects (
     slot        bigint NOT NULL DEFAULT 0,
     key         text NOT NULL
 );
-CREATE UNIQUE INDEX case_subjects_key ON wf.case_subjects (subject_id, key, workflow_id, slot);
+-- The key comes first: a table may have one subject only, and a planner without statistics would read it all.
+CREATE UNIQUE INDEX case_subjects_key ON wf.case_subjects (key, subject_id, workflow_id, slot);
 CREATE INDEX case_subjects_case ON wf.case_subjects (case_id);
 
 -- The tokens: one row for each open step run. Step 0 is the start of a planned case.
