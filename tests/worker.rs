@@ -320,3 +320,28 @@ fn pg_cron_runs_the_engine() {
         &["succeeded"],
     );
 }
+
+#[test]
+fn the_example_of_the_readme_runs_as_printed() {
+    let readme = include_str!("../README.md");
+    let example = readme
+        .split("```sql\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("the README has an example in SQL");
+    assert_eq!(readme.matches("```sql\n").count(), 1);
+    let (cluster, _shop) = live(&Options::default());
+    // Ten times, for a worker is at the same work.
+    for attempt in 0..10 {
+        let mut session = cluster.database(&format!("readme_{attempt}"));
+        let statements: Vec<&str> = example.trim().split(";\n").collect();
+        let (last, others) = statements.split_last().expect("a statement");
+        for statement in others {
+            session.exec(statement);
+        }
+        assert_eq!(
+            session.lines(last.trim_end_matches(';')),
+            ["1 | email | jansen@example.com | Invoice 2026-001"]
+        );
+    }
+}
