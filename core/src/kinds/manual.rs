@@ -21,23 +21,51 @@ pub struct Choice {
     pub next: Option<String>,
 }
 
-/// Work for a person.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Task {
-    /// The outcomes to choose from; only `done` if absent.
-    #[serde(default)]
-    pub outcomes: Vec<Choice>,
+macro_rules! work_kind {
+    ($(#[$doc:meta])* $type:ident, $name:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $type {
+            /// The outcomes to choose from; only `done` if absent.
+            #[serde(default)]
+            pub outcomes: Vec<Choice>,
+        }
+
+        impl StepKind for $type {
+            fn name(&self) -> &'static str {
+                $name
+            }
+            fn nature(&self) -> Nature {
+                Nature::Manual { due_required: true }
+            }
+            fn legs(&self) -> Vec<Leg> {
+                if self.outcomes.is_empty() {
+                    vec![Leg::next("done")]
+                } else {
+                    legs(&self.outcomes)
+                }
+            }
+            fn check(&self, place: &str, findings: &mut Findings) {
+                check_names(place, "outcome", &self.outcomes, findings);
+            }
+            fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+                Then::Task
+            }
+        }
+    };
 }
 
-/// A telephone call for a person to make.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Call {
-    /// The outcomes to choose from; only `done` if absent.
-    #[serde(default)]
-    pub outcomes: Vec<Choice>,
-}
+work_kind!(
+    /// Work for a person.
+    Task,
+    "task"
+);
+work_kind!(
+    /// A telephone call for a person to make.
+    Call,
+    "call"
+);
 
 /// A question that a person answers; the answer picks the branch and is kept in `answers`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -74,54 +102,6 @@ fn check_names(place: &str, what: &str, choices: &[Choice], findings: &mut Findi
                 format!("Give each {what} a name of its own."),
             );
         }
-    }
-}
-
-fn check_outcomes(place: &str, outcomes: &[Choice], findings: &mut Findings) {
-    check_names(place, "outcome", outcomes, findings);
-}
-
-impl StepKind for Task {
-    fn name(&self) -> &'static str {
-        "task"
-    }
-    fn nature(&self) -> Nature {
-        Nature::Manual { due_required: true }
-    }
-    fn legs(&self) -> Vec<Leg> {
-        if self.outcomes.is_empty() {
-            vec![Leg::next("done")]
-        } else {
-            legs(&self.outcomes)
-        }
-    }
-    fn check(&self, place: &str, findings: &mut Findings) {
-        check_outcomes(place, &self.outcomes, findings);
-    }
-    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
-        Then::Task
-    }
-}
-
-impl StepKind for Call {
-    fn name(&self) -> &'static str {
-        "call"
-    }
-    fn nature(&self) -> Nature {
-        Nature::Manual { due_required: true }
-    }
-    fn legs(&self) -> Vec<Leg> {
-        if self.outcomes.is_empty() {
-            vec![Leg::next("done")]
-        } else {
-            legs(&self.outcomes)
-        }
-    }
-    fn check(&self, place: &str, findings: &mut Findings) {
-        check_outcomes(place, &self.outcomes, findings);
-    }
-    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
-        Then::Task
     }
 }
 
