@@ -6,4 +6,5 @@ pub mod json;
 pub mod raise;
 pub mod spi;
 pub mod subtransaction;
+pub mod tuples;
 pub mod types;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::raise::internal;
+use super::tuples::attributes;
 
 /// An open SPI connection. Everything allocated for arguments lives until it is dropped.
 pub struct Session(());
@@ -97,9 +98,7 @@ impl Plan {
             let Some(descriptor) = (*source).resultDesc.as_ref() else {
                 return Vec::new();
             };
-            let attributes =
-                std::slice::from_raw_parts(descriptor.attrs.as_ptr(), descriptor.natts as usize);
-            attributes
+            attributes(descriptor)
                 .iter()
                 .map(|a| {
                     let name = std::ffi::CStr::from_ptr(a.attname.data.as_ptr());

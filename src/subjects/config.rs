@@ -13,6 +13,7 @@ use pgrx::pg_sys::{self, Oid};
 use serde::{Deserialize, Serialize};
 
 use super::{hooks, keys};
+use crate::pg::tuples;
 
 unsafe extern "C-unwind" {
     // not in pgrx's bindings
@@ -182,10 +183,7 @@ unsafe fn resolve(trigger: &pg_sys::Trigger, relation: &pg_sys::RelationData) ->
 /// An open relation.
 unsafe fn column(relation: &pg_sys::RelationData, bound: &BoundColumn) -> Option<Column> {
     // SAFETY: the descriptor of an open relation has natts attributes.
-    let attributes = unsafe {
-        let descriptor = &*relation.rd_att;
-        std::slice::from_raw_parts(descriptor.attrs.as_ptr(), descriptor.natts as usize)
-    };
+    let attributes = unsafe { tuples::attributes(&*relation.rd_att) };
     let named = |name: &[u8]| {
         attributes.iter().position(|a| {
             // SAFETY: a name is NUL-terminated.
