@@ -1,5 +1,6 @@
 //! DROP DATABASE and its like need a database without sessions, and a worker is a session. A hook on utility statements
-//! has the workers of that database leave first, and keeps them out until the transaction ends.
+//! has the workers of that database leave first, and keeps them out until the transaction ends. The same for DROP
+//! EXTENSION: it locks our tables one after the other, and a worker that locks them in another order would deadlock.
 //!
 //! The next hook in the chain is called without pgrx's error boundary: that would strip the errors of every utility
 //! statement in the server of their position, context and constraint names.
@@ -14,6 +15,7 @@ use pgrx::pg_sys::{self, NodeTag, Oid};
 use super::shared::{self, Shared};
 use super::wake::Renew;
 use super::{process, wake};
+use crate::pg::acting::extension_oid;
 
 /// How long an idle worker gets to leave by itself, without a FATAL in the log.
 const POLITE: Duration = Duration::from_millis(200);
@@ -61,7 +63,7 @@ unsafe extern "C-unwind" fn hook(
     // SAFETY: a utility statement has its node; what is passed on is passed on unchanged.
     unsafe {
         let node = (*statement).utilityStmt;
-        if concerns_databases((*node).type_) {
+        if concerns_workers((*node).type_) {
             prepare(node);
         }
         let next = PREVIOUS.get().unwrap_or(standard_ProcessUtility);
@@ -78,10 +80,11 @@ unsafe extern "C-unwind" fn hook(
     }
 }
 
-fn concerns_databases(tag: NodeTag) -> bool {
+fn concerns_workers(tag: NodeTag) -> bool {
     matches!(
         tag,
         NodeTag::T_DropdbStmt
+            | NodeTag::T_DropStmt
             | NodeTag::T_RenameStmt
             | NodeTag::T_AlterDatabaseStmt
             | NodeTag::T_CreatedbStmt
@@ -103,6 +106,11 @@ enum Effect {
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn prepare(node: *mut pg_sys::Node) {
     let Some(shared) = shared::get() else { return };
+    // SAFETY: the node that the statement has; a global of this process.
+    if unsafe { drops_extension(node) } {
+        clear(shared, unsafe { pg_sys::MyDatabaseId });
+        return;
+    }
     // SAFETY: the node that the statement has.
     let Some((name, effect)) = (unsafe { read(node) }) else {
         return;
@@ -171,6 +179,41 @@ unsafe fn read(node: *mut pg_sys::Node) -> Option<(*const c_char, Effect)> {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether a statement drops this extension, by somebody who may.
+///
+/// # Safety
+/// `node` is a utility statement's node.
+unsafe fn drops_extension(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: the tag says which struct the node is; the names of extensions are strings.
+    unsafe {
+        if (*node).type_ != NodeTag::T_DropStmt {
+            return false;
+        }
+        let drop = &*node.cast::<pg_sys::DropStmt>();
+        drop.removeType == pg_sys::ObjectType::OBJECT_EXTENSION
+            && pgrx::PgList::<pg_sys::String>::from_pg(drop.objects)
+                .iter_ptr()
+                .any(|name| CStr::from_ptr((*name).sval) == c"workflow_engine")
+            && owns_extension()
+    }
+}
+
+/// Whether the current role is the extension's owner, a member of it, or a superuser.
+fn owns_extension() -> bool {
+    let Some(extension) = extension_oid() else {
+        return false;
+    };
+    // SAFETY: a catalogue look-up.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        let owns = pg_sys::pg_extension_ownercheck(extension, pg_sys::GetUserId());
+        #[cfg(not(feature = "pg15"))]
+        let owns =
+            pg_sys::object_ownercheck(pg_sys::ExtensionRelationId, extension, pg_sys::GetUserId());
+        owns
     }
 }
 
