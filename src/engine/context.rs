@@ -52,11 +52,6 @@ pub fn now() -> DateTime<Utc> {
         .map_or(DateTime::<Utc>::UNIX_EPOCH, |r| r.must(1))
 }
 
-/// Whether a test has frozen the clock: then no time passes while a worker sleeps.
-pub fn is_frozen() -> bool {
-    !spi::query("SELECT 1 FROM wf.clock", &[]).is_empty()
-}
-
 /// Calendars, read from their tables once a batch, so that wf.load_holidays takes effect at once.
 struct TableCalendars {
     read: RefCell<HashMap<String, Rc<Calendar>>>,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::{as_engine, context, deferred, due, inbox};
+use super::{as_engine, deferred, due, inbox};
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
 use crate::pg::types::{arg, instant_from_pg};
@@ -106,6 +106,7 @@ struct Look {
     closing: bool,
     holds: bool,
     next: Option<DateTime<Utc>>,
+    /// A test has frozen the clock: no time passes while a worker sleeps.
     frozen: bool,
 }
 
@@ -129,7 +130,8 @@ fn look_around(state: &WorkerState) -> Look {
                        WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after > n.now
                        ORDER BY o.not_after LIMIT 1),
                       (SELECT h.until FROM wf.holds AS h
-                       WHERE h.released_at IS NULL AND h.until > n.now ORDER BY h.until LIMIT 1))
+                       WHERE h.released_at IS NULL AND h.until > n.now ORDER BY h.until LIMIT 1)),
+                EXISTS (SELECT FROM wf.clock)
          FROM (SELECT wf.now() AS now) AS n",
         &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
     );
@@ -144,7 +146,7 @@ fn look_around(state: &WorkerState) -> Look {
         closing: row.must(5),
         holds: row.must(6),
         next: row.get(7),
-        frozen: context::is_frozen(),
+        frozen: row.must(8),
     }
 }
 

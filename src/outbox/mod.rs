@@ -13,13 +13,14 @@ use chrono::{DateTime, Utc};
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::{Interval, TimestampWithTimeZone, Uuid};
 use pgrx::prelude::*;
+use workflow_core::kinds::Channel;
 
 use crate::api::{given, timestamp};
 use crate::engine::as_engine;
 use crate::pg::json::JsonText;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
-use crate::pg::types::{arg, optional};
+use crate::pg::types::{UuidBytes, arg, optional};
 use crate::settings;
 
 /// An interval from now, as the instant it leads to.
@@ -84,7 +85,7 @@ fn lease_messages(
         report::give_up_expired();
         let channels = match channel {
             Some(channel) => vec![known_channel(channel)],
-            None => CHANNELS.iter().map(|c| (*c).to_owned()).collect(),
+            None => Channel::ALL.map(|c| c.name().to_owned()).to_vec(),
         };
         let mut leased = Vec::new();
         for channel in channels {
@@ -97,16 +98,14 @@ fn lease_messages(
     })
 }
 
-/// The channels that message steps use.
-const CHANNELS: [&str; 3] = ["email", "letter", "sms"];
-
 fn known_channel(channel: String) -> String {
-    if !CHANNELS.contains(&channel.as_str()) {
+    let known = Channel::ALL.map(Channel::name);
+    if !known.contains(&channel.as_str()) {
         raise_as(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             format!("channel \"{channel}\" does not exist"),
             None,
-            Some(format!("Channels are {}.", CHANNELS.join(", "))),
+            Some(format!("Channels are {}.", known.join(", "))),
         );
     }
     channel
@@ -146,7 +145,7 @@ fn lease_channel(
          UPDATE wf.outbox AS o
          SET state = 'leased', attempts = o.attempts + 1, not_before = $3, sender = $4
          FROM due AS d WHERE o.message_id = d.message_id
-         RETURNING o.message_id, o.case_id, o.payload ->> 'to', o.payload::text, o.idempotency_key::text,
+         RETURNING o.message_id, o.case_id, o.payload ->> 'to', o.payload::text, o.idempotency_key,
                    o.attempts::int4",
         &[arg(channel), arg(limit), arg(until), optional(sender)],
     );
@@ -157,22 +156,11 @@ fn lease_channel(
             channel.to_owned(),
             row.get(3),
             JsonText(row.must(4)),
-            uuid(&row.must::<String>(5)),
+            Uuid::from_bytes(row.must::<UuidBytes>(5).0),
             row.must(6),
             timestamp(until),
         ));
     }
-}
-
-fn uuid(text: &str) -> Uuid {
-    let mut bytes = [0u8; 16];
-    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = pair
-            .iter()
-            .fold(0u8, |acc, digit| acc << 4 | (*digit as u8));
-    }
-    Uuid::from_bytes(bytes)
 }
 
 /// How long a message waits before it is tried again, after so many attempts.

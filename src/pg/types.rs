@@ -146,7 +146,7 @@ impl<T: ToArg> ToArg for &T {
     }
 }
 
-/// A uuid argument.
+/// A uuid.
 #[derive(Clone, Copy)]
 pub struct UuidBytes(pub [u8; 16]);
 
@@ -256,6 +256,13 @@ column!(i64, |d| d.value() as i64);
 column!(Char, |d| Char(d.value() as u8));
 column!(Oid, |d| Oid::from(d.value() as u32));
 column!(DateTime<Utc>, |d| instant_from_pg(d.value() as i64));
+
+impl FromColumn for UuidBytes {
+    unsafe fn from_column(datum: Datum) -> Self {
+        // SAFETY: a uuid value, by the trait's contract: sixteen bytes, never toasted.
+        unsafe { Self(*datum.cast_mut_ptr::<[u8; 16]>()) }
+    }
+}
 
 impl FromColumn for String {
     unsafe fn from_column(datum: Datum) -> Self {

@@ -271,7 +271,7 @@ impl Case {
             not_after: closes,
         });
         if !deferred && done_when == DoneWhen::Queued {
-            self.sent(index, "queued", facts, env, out);
+            self.sent(index, DoneWhen::Queued.label(), facts, env, out);
         } else {
             token.state = TokenState::Sending;
             token.run_at = None;

@@ -35,14 +35,8 @@ impl Case {
             Some(crate::kinds::Then::Send { done_when, .. }) => done_when,
             _ => return,
         };
-        let rank = |d: DoneWhen| match d {
-            DoneWhen::Queued => 0,
-            DoneWhen::Sent => 1,
-            DoneWhen::Delivered => 2,
-        };
-        if rank(how_far) >= rank(wanted) {
-            let label = ["queued", "sent", "delivered"][rank(how_far)];
-            self.sent(index, label, facts, env, out);
+        if how_far >= wanted {
+            self.sent(index, how_far.label(), facts, env, out);
         }
     }
 

@@ -66,6 +66,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// Every channel, by name.
+    pub const ALL: [Self; 3] = [Channel::Email, Channel::Letter, Channel::Sms];
+
     /// The channel's name in the outbox.
     pub fn name(self) -> &'static str {
         match self {
@@ -77,7 +80,11 @@ impl Channel {
 }
 
 /// When a message step is done.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize, JsonSchema, PartialEq, Eq)]
+///
+/// In the order in which a message gets there.
+#[derive(
+    Clone, Copy, Debug, Default, serde::Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DoneWhen {
     /// As soon as the message is in the outbox.
@@ -87,6 +94,17 @@ pub enum DoneWhen {
     Sent,
     /// When its delivery has been reported.
     Delivered,
+}
+
+impl DoneWhen {
+    /// How far the message has come, as history says it.
+    pub fn label(self) -> &'static str {
+        match self {
+            DoneWhen::Queued => "queued",
+            DoneWhen::Sent => "sent",
+            DoneWhen::Delivered => "delivered",
+        }
+    }
 }
 
 /// What a kind may look at when it decides.
