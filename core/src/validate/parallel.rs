@@ -210,8 +210,9 @@ impl<'g, 'p> Pair<'g, 'p> {
         for target in (0..graph.len()).filter(|s| *s == self.join || branches.contain(*s)) {
             for edge in graph.into(target) {
                 let by_fork = edge.from == self.parallel && matches!(edge.by, By::Leg { .. });
-                let from_inside = branches.contain(edge.from) || (edge.from == self.join);
-                if by_fork || from_inside || !self.beside[edge.from] {
+                let elsewhere =
+                    self.beside[edge.from] || self.after[edge.from] || edge.from == self.join;
+                if by_fork || branches.contain(edge.from) || !elsewhere {
                     continue;
                 }
                 let what = if target == self.join {

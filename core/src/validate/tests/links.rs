@@ -254,3 +254,20 @@ fn a_join_that_is_reached_without_its_parallel_step_is_refused() {
         "{findings:#?}"
     );
 }
+
+#[test]
+fn a_way_back_to_the_join_alone_is_refused() {
+    // One token goes back to the join, which counts two.
+    let mut document = parallel();
+    step(&mut document, "after")["next"] = "r".into();
+    add(
+        &mut document,
+        json!({"name": "r", "kind": "repeat", "back_to": "j", "max_visits": 2, "exhausted": "f"}),
+    );
+    assert_found(
+        &document,
+        &[
+            "error|step \"r\"|the target \"j\" of its leg \"again\" is the join of parallel step \"p\", which is not on the way",
+        ],
+    );
+}
