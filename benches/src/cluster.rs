@@ -1,11 +1,17 @@
-//! The private cluster that everything is measured on, and what is set in it.
+//! The private clusters that everything is measured on, what is set in them, and the workers' switch.
 
-use workflow_engine_tests::{Cluster, Options, Session};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use workflow_engine_tests::{Cluster, Options, Session, eventually, eventually_within};
 
 use crate::report::progress;
 
-/// The only database that gets a worker.
+/// The database that gets workers.
 pub const DATABASE: &str = "bench";
+
+/// How often is looked whether the workers have finished.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What is not PostgreSQL's default: room for the data in memory, and no checkpoint in the middle of a short
 /// measurement. fsync, synchronous_commit, full_page_writes and autovacuum are on, as they are by default.
@@ -21,22 +27,36 @@ const SETTINGS: [(&str, &str); 8] = [
     ("max_connections", "100"),
 ];
 
-/// Starts the cluster: one worker, for the database of [`DATABASE`] alone, which acts only after [`worker_on`].
+/// Starts a cluster: one worker, for [`DATABASE`] alone, which acts only after [`workers_on`].
 pub fn start() -> Cluster {
+    start_with(&[])
+}
+
+/// As [`start`], with some settings changed.
+pub fn start_with(changes: &[(&str, &str)]) -> Cluster {
     let options = SETTINGS
         .iter()
+        .copied()
+        .chain([
+            ("workflow_engine.databases", DATABASE),
+            ("workflow_engine.workers_per_database", "1"),
+            ("workflow_engine.enabled", "off"),
+        ])
+        // The last line of a name counts.
+        .chain(changes.iter().copied())
         .fold(Options::default(), |options, (name, value)| {
             options.set(name, value)
-        })
-        .set("workflow_engine.databases", DATABASE)
-        .set("workflow_engine.workers_per_database", "1")
-        .set("workflow_engine.enabled", "off");
+        });
     let cluster = Cluster::start(&options);
     let mut session = cluster.connect("postgres");
-    let set = SETTINGS.map(|(name, _)| {
-        let value: String = session.one(&format!("SHOW {name}"));
-        format!("{name}={value}")
-    });
+    let set: Vec<String> = SETTINGS
+        .iter()
+        .chain(changes)
+        .map(|(name, _)| {
+            let value: String = session.one(&format!("SHOW {name}"));
+            format!("{name}={value}")
+        })
+        .collect();
     let version: String = session.one("SHOW server_version");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     progress(format!(
@@ -46,28 +66,122 @@ pub fn start() -> Cluster {
     cluster
 }
 
-/// Lets the worker act.
-pub fn worker_on(session: &mut Session) {
+/// Makes [`DATABASE`] anew as a copy of a database that nobody is connected to, and waits for its worker.
+pub fn copy_of(cluster: &Cluster, template: &str) -> Session {
+    drop_database(cluster, DATABASE);
+    let mut postgres = cluster.connect("postgres");
+    postgres.exec(&format!(
+        "CREATE DATABASE \"{DATABASE}\" TEMPLATE \"{template}\" STRATEGY file_copy"
+    ));
+    let mut session = cluster.connect(DATABASE);
+    // The launcher looks for databases when the settings are read again.
+    postgres.exec("SELECT pg_reload_conf()");
+    await_workers(&mut session, 1);
+    session
+}
+
+/// Drops a database, if it is there.
+pub fn drop_database(cluster: &Cluster, name: &str) {
+    cluster
+        .connect("postgres")
+        .exec(&format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"));
+}
+
+/// Lets the workers of all databases act.
+pub fn workers_on(session: &mut Session) {
     session.exec("ALTER SYSTEM SET workflow_engine.enabled = on");
     session.exec("SELECT pg_reload_conf()");
 }
 
-/// Has the worker stand still; it finishes what it is at.
-pub fn worker_off(session: &mut Session) {
+/// Has the workers stand still, and waits until those of this database do.
+pub fn workers_off(session: &mut Session) {
     session.exec("ALTER SYSTEM RESET workflow_engine.enabled");
     session.exec("SELECT pg_reload_conf()");
+    eventually("the workers to stand still", || {
+        workers(session)
+            .iter()
+            .all(|(_, state)| state == "off")
+            .then_some(())
+    });
 }
 
-/// The worker's process and state, if it runs.
-pub fn worker(session: &mut Session) -> Option<(i32, String)> {
-    let rows = session.rows(&format!(
-        "SELECT pid, state FROM wf.workers() WHERE database = '{DATABASE}' AND pid IS NOT NULL"
-    ));
-    let row = rows.first()?;
-    Some((row.first()?.parse().ok()?, row.get(1)?.clone()))
+/// Processes and states of this database's workers.
+pub fn workers(session: &mut Session) -> Vec<(i32, String)> {
+    session
+        .rows(
+            "SELECT pid, state FROM wf.workers()
+             WHERE database = current_database() AND pid IS NOT NULL AND state <> 'starting'",
+        )
+        .into_iter()
+        .filter_map(|mut row| Some((row.first()?.parse().ok()?, row.pop()?)))
+        .collect()
+}
+
+/// Waits until this database has exactly so many workers.
+pub fn await_workers(session: &mut Session, count: usize) {
+    eventually("the workers", || {
+        (workers(session).len() == count).then_some(())
+    });
+}
+
+/// What the workers have done and what it took.
+pub struct Worked {
+    /// From the switch to the end of the last batch.
+    pub time: Duration,
+    /// Bytes of WAL that the whole cluster has written meanwhile.
+    pub wal: u64,
+}
+
+/// Has the workers do all that is due in this database. A checkpoint comes before.
+pub fn work_off(session: &mut Session) -> Worked {
+    checkpoint(session);
+    let wal = wal_position(session);
+    let start = Instant::now();
+    workers_on(session);
+    let time = await_rest(session, start, Duration::from_secs(900));
+    let wal = wal_position(session) - wal;
+    workers_off(session);
+    Worked { time, wal }
+}
+
+/// Waits until nothing is due and all workers of this database rest; how long it was since `start`.
+pub fn await_rest(session: &mut Session, start: Instant, limit: Duration) -> Duration {
+    loop {
+        sleep(LOOK);
+        // The workers' state costs nothing to read; the steps are only asked for once they rest.
+        let resting = workers(session).iter().all(|(_, state)| state == "idle");
+        let time = start.elapsed();
+        if resting && nothing_due(session) {
+            return time;
+        }
+        assert!(time < limit, "after {limit:?} the workers still work");
+    }
+}
+
+fn nothing_due(session: &mut Session) -> bool {
+    session
+        .rows("SELECT FROM wf.case_steps WHERE state = 'scheduled' AND run_at <= now() LIMIT 1")
+        .is_empty()
+}
+
+/// Whatever is measured next starts from clean buffers, with all of the WAL's budget before it.
+pub fn checkpoint(session: &mut Session) {
+    session.exec("CHECKPOINT");
 }
 
 /// Where the WAL is at, in bytes.
 pub fn wal_position(session: &mut Session) -> u64 {
     session.one("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
+}
+
+/// Waits until autovacuum has been silent for two seconds.
+#[expect(dead_code, reason = "for the groups to come")]
+pub fn await_quiet(session: &mut Session) {
+    let mut silent = 0;
+    eventually_within(Duration::from_secs(900), "autovacuum to pause", || {
+        let busy: i64 = session
+            .one("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'");
+        silent = if busy == 0 { silent + 1 } else { 0 };
+        (silent > 20).then_some(())
+    });
 }

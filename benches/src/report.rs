@@ -1,56 +1,37 @@
-//! Figures gathered over the rounds, and how they are printed.
+//! Figures and how they are printed, and the arithmetic behind them.
 
 use std::fmt::Display;
 use std::time::Duration;
 
-/// The figures in the order in which they first came.
-#[derive(Default)]
-pub struct Report {
-    figures: Vec<Figure>,
+/// Prints a figure, the median of its values; the values themselves go to standard error when there are several.
+/// Nothing is printed for no values.
+pub fn figure(name: &str, unit: &str, values: &[f64]) {
+    if values.is_empty() {
+        return;
+    }
+    if values.len() > 1 {
+        let each: Vec<String> = values.iter().map(|value| rounded(*value)).collect();
+        progress(format!("{name}: {}", each.join(", ")));
+    }
+    println!("{}", line(name, unit, median(values)));
 }
 
-struct Figure {
-    name: &'static str,
-    unit: &'static str,
-    values: Vec<f64>,
+fn line(name: &str, unit: &str, value: f64) -> String {
+    format!("{name} {} {unit}", rounded(value))
 }
 
-impl Report {
-    /// One round's value of a figure.
-    pub fn add(&mut self, name: &'static str, value: f64, unit: &'static str) {
-        match self.figures.iter_mut().find(|figure| figure.name == name) {
-            Some(figure) => figure.values.push(value),
-            None => self.figures.push(Figure {
-                name,
-                unit,
-                values: vec![value],
-            }),
-        }
-    }
-
-    /// Prints the median of each figure.
-    pub fn print(&self) {
-        for figure in &self.figures {
-            println!("{}", figure.line());
-        }
-    }
-}
-
-impl Figure {
-    fn line(&self) -> String {
-        let value = median(&self.values);
-        // Ratios need their decimals, counts do not have any worth printing.
-        let digits = match value.abs() {
-            v if v >= 100.0 => 0,
-            v if v >= 10.0 => 1,
-            _ => 3,
-        };
-        format!("{} {value:.digits$} {}", self.name, self.unit)
-    }
+/// Ratios and milliseconds need their decimals, counts do not have any worth printing.
+fn rounded(value: f64) -> String {
+    let digits = match value.abs() {
+        v if v >= 100.0 || v == 0.0 => 0,
+        v if v >= 10.0 => 1,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
 }
 
 /// The middle value, or the mean of the middle two; NaN of nothing.
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -59,6 +40,56 @@ fn median(values: &[f64]) -> f64 {
         n if n % 2 == 1 => sorted[middle],
         _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
     }
+}
+
+/// The smallest value that this share of the values does not exceed; NaN of nothing. `share` is from 0 to 1.
+pub fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+/// Prints the median and the 99th percentile of milliseconds, as `<name>_p50_ms` and `<name>_p99_ms`.
+pub fn latencies(name: &str, values: &[f64]) {
+    progress(format!(
+        "{name}: {} samples, mean {} ms, p90 {} ms, longest {} ms",
+        values.len(),
+        rounded(values.iter().sum::<f64>() / values.len() as f64),
+        rounded(percentile(values, 0.9)),
+        rounded(percentile(values, 1.0)),
+    ));
+    figure(&format!("{name}_p50_ms"), "ms", &[percentile(values, 0.5)]);
+    figure(&format!("{name}_p99_ms"), "ms", &[percentile(values, 0.99)]);
+}
+
+/// Measures two sides in turn, so many rounds; every other round begins with the second. The values of each, round by
+/// round.
+pub fn alternate<C>(
+    rounds: usize,
+    context: &mut C,
+    first: &mut dyn FnMut(&mut C) -> f64,
+    second: &mut dyn FnMut(&mut C) -> f64,
+) -> (Vec<f64>, Vec<f64>) {
+    let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        if round % 2 == 0 {
+            firsts.push(first(context));
+            seconds.push(second(context));
+        } else {
+            seconds.push(second(context));
+            firsts.push(first(context));
+        }
+    }
+    (firsts, seconds)
+}
+
+/// One over the other, round by round.
+pub fn ratios(above: &[f64], below: &[f64]) -> Vec<f64> {
+    above.iter().zip(below).map(|(a, b)| a / b).collect()
 }
 
 /// So many a second.
@@ -73,7 +104,7 @@ pub fn progress(message: impl Display) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, median};
+    use super::{alternate, line, median, percentile, ratios};
 
     #[test]
     fn the_median_is_the_middle_or_between_the_middle_two() {
@@ -83,16 +114,43 @@ mod tests {
     }
 
     #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!(percentile(&values, 0.5), 100.0);
+        assert_eq!(percentile(&values, 0.99), 198.0);
+        assert_eq!(percentile(&values, 1.0), 200.0);
+        assert!(percentile(&[], 0.5).is_nan());
+    }
+
+    #[test]
     fn a_line_has_name_value_and_unit() {
-        let mut report = Report::default();
-        for value in [40_000.4, 50_000.6, 60_000.0] {
-            report.add("steps_per_s", value, "1/s");
-        }
-        report.add("to_bare_ratio", 0.61234, "ratio");
-        let lines: Vec<String> = report.figures.iter().map(|f| f.line()).collect();
         assert_eq!(
-            lines,
-            ["steps_per_s 50001 1/s", "to_bare_ratio 0.612 ratio"]
+            line("steps_per_s", "steps/s", 50_000.6),
+            "steps_per_s 50001 steps/s"
         );
+        assert_eq!(
+            line("to_bare_ratio", "ratio", 0.61234),
+            "to_bare_ratio 0.612 ratio"
+        );
+        assert_eq!(line("idle_xids", "ids", 0.0), "idle_xids 0 ids");
+    }
+
+    #[test]
+    fn sides_take_turns_in_going_first() {
+        let mut order = String::new();
+        let (first, second) = alternate(
+            3,
+            &mut order,
+            &mut |order| {
+                order.push('a');
+                1.0
+            },
+            &mut |order| {
+                order.push('b');
+                2.0
+            },
+        );
+        assert_eq!(order, "abbaab");
+        assert_eq!(ratios(&second, &first), [2.0, 2.0, 2.0]);
     }
 }
