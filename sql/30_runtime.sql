@@ -9,14 +9,16 @@ CREATE TABLE wf.cases (
     ended_at    timestamptz,
     outcome     text,
     reason      text,
+    key         text NOT NULL,             -- of the row that conditions and templates read
     account     text,
     started_by  text NOT NULL,
     vars        jsonb,                     -- given at wf.start and set by completions
     memory      jsonb                      -- what the rules must remember: visits, done times, answers
 ) WITH (fillfactor = 85);
 
--- The ERP rows that a case concerns. slot is 0 while the case is open and the case's id once it has ended, so that
--- one unique index is both the guard (one open case a workflow and subject) and the way from a key to its cases.
+-- The ERP rows that a case concerns. slot is 0 for the latest case of a workflow about a row and the case's id for
+-- those before it, so that one unique index is both the guard (one open case a workflow and row) and the way from a key
+-- to its cases. An ended case keeps slot 0 until another takes its place: ending a case writes nothing here.
 CREATE TABLE wf.case_subjects (
     case_id     bigint NOT NULL,
     subject_id  integer NOT NULL,

@@ -383,3 +383,36 @@ fn a_stop_rule_is_looked_at_before_every_step() {
     );
     db.expect("SELECT * FROM wf.notes", NONE);
 }
+
+/// Once tokens have run on from step to step, a batch asks about the steps ahead together with the one that is due.
+#[test]
+fn asking_ahead_does_no_harm_where_a_step_is_not_reached() {
+    let mut db = TestDb::new();
+    db.clock("2026-03-02 10:00");
+    db.exec("CREATE SEQUENCE asked");
+    db.bind_invoice();
+    db.install(&invoice_workflow(
+        "flow",
+        json!([
+            {"name": "choose", "kind": "decision", "otherwise": "plain", "legs": [
+                {"name": "divided", "when": "open_amount < 0", "next": "divided"},
+                {"name": "counted", "when": "open_amount < -1", "next": "counted"}]},
+            {"name": "divided", "kind": "note", "text": "Divided.", "when": "1 / (open_amount - 1000) > 0", "next": "end"},
+            {"name": "counted", "kind": "note", "text": "Counted.", "when": "nextval('public.asked') > 0", "next": "end"},
+            {"name": "plain", "kind": "note", "text": "Plain.", "next": "end"},
+            {"name": "end", "kind": "finish"}
+        ]),
+    ));
+    for id in 1..=4 {
+        db.invoice(id, "2026-04-01", "1000");
+        db.start("flow", id);
+        db.run_due();
+    }
+    db.expect("SELECT DISTINCT body FROM wf.notes", &["Plain."]);
+    db.expect(
+        "SELECT count(*) FROM wf.cases WHERE outcome = 'completed'",
+        &[4],
+    );
+    db.expect("SELECT count(*) FROM wf.failures", &[0]);
+    db.expect("SELECT is_called FROM asked", &["f"]);
+}

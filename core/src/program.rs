@@ -17,6 +17,9 @@ pub type StepNo = i16;
 /// The pseudo-step of a case that has not started yet.
 pub const START: StepNo = 0;
 
+/// How many steps are looked at beyond the one that is due.
+const LOOKAHEAD: usize = 8;
+
 /// Which columns of a subject's details play which role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
@@ -238,6 +241,26 @@ impl Program {
             conditions: stops.chain(step.when.clone()).chain(own).collect(),
             columns: columns.into_iter().collect(),
         }
+    }
+
+    /// The steps that a token on this one may still get to without a person and without an update of the row, this one
+    /// first: what one read can answer at once when dates have passed. At most `LOOKAHEAD`.
+    pub fn run_on(&self, from: StepNo) -> Vec<StepNo> {
+        let mut steps = vec![from];
+        let mut next = 0;
+        while let Some(step) = steps.get(next).and_then(|no| self.step(*no)) {
+            next += 1;
+            if step.is_manual() || !step.kind.writes().is_empty() {
+                continue;
+            }
+            let targets = step.legs.iter().filter_map(|leg| leg.target);
+            for target in targets.chain(step.next) {
+                if !steps.contains(&target) && steps.len() < LOOKAHEAD {
+                    steps.push(target);
+                }
+            }
+        }
+        steps
     }
 
     /// The column that holds the address for a channel.

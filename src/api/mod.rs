@@ -23,7 +23,7 @@ use pgrx::name;
 use workflow_core::Error;
 use workflow_core::game::Facts;
 
-use crate::engine::batch::{Batch, lock_free, lock_waiting};
+use crate::engine::batch::{Batch, lock_waiting};
 use crate::engine::{as_engine, context};
 use crate::pg::acting::{acts_for, current_role, role_name, session_role};
 use crate::pg::raise::{raise, raise_as};
@@ -207,7 +207,8 @@ pub fn release_expired_holds() -> usize {
     if cases.is_empty() {
         return 0;
     }
-    let locked = lock_free(&cases);
+    let mut batch = Batch::load_free(&cases, "engine");
+    let locked: Vec<i64> = batch.cases.iter().map(|c| c.case.id).collect();
     spi::query(
         "UPDATE wf.holds AS h SET released_at = wf.now(), released_by = 'engine'
          WHERE h.case_id = ANY ($1) AND h.released_at IS NULL AND h.until <= wf.now()",
@@ -218,15 +219,11 @@ pub fn release_expired_holds() -> usize {
         &[array(locked.iter().copied())],
     );
     let still: Vec<i64> = still.iter().map(|row| row.must(1)).collect();
-    let free: Vec<i64> = locked
-        .iter()
-        .copied()
-        .filter(|id| !still.contains(id))
-        .collect();
-    let mut batch = Batch::load(&free, "engine");
-    for index in 0..batch.cases.len() {
-        // A case that is not on hold (any more) needs no release.
-        let _ = batch.cases[index].case.release(&mut batch.effects);
+    for loaded in &mut batch.cases {
+        if !still.contains(&loaded.case.id) {
+            // A case that is not on hold (any more) needs no release.
+            let _ = loaded.case.release(&mut batch.effects);
+        }
     }
     batch.flush();
     locked.len()

@@ -11,13 +11,12 @@ use workflow_core::game::parse_data;
 use super::{actor, given, open_steps};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, new_case, new_case_ids};
-use crate::engine::inbox::{account, start_read};
+use crate::engine::enrol::{Place, account, free_for_call, start_read};
 use crate::engine::reads::{Purpose, Question};
 use crate::engine::versions::{Version, version, workflow};
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
 use crate::pg::spi;
-use crate::pg::types::{arg, array};
 use crate::settings;
 
 /// Starts a case of a workflow for one row of its subject, now, whatever the start rule says.
@@ -43,7 +42,8 @@ fn start(
     as_engine(|| {
         let version = startable(workflow);
         let keys = version.subject.canonical_keys(&[key]);
-        if let Some((key, case)) = open_cases(&version, &keys).into_iter().next() {
+        let (places, open) = free_for_call(&version, &keys);
+        if let Some((key, case)) = open.into_iter().next() {
             raise_as(
                 PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
                 format!(
@@ -56,7 +56,7 @@ fn start(
                 )),
             );
         }
-        let ids = create(&version, keys, vars.as_deref(), &actor);
+        let ids = create(&version, places, vars.as_deref(), &actor);
         open_steps(ids[0])
     })
 }
@@ -84,12 +84,8 @@ fn start_many(
             started += spi::connected(|| {
                 let mut chunk = version.subject.canonical_keys(chunk);
                 chunk.retain(|key| seen.insert(key.clone()));
-                let open: HashSet<String> = open_cases(&version, &chunk)
-                    .into_iter()
-                    .map(|(key, _)| key)
-                    .collect();
-                chunk.retain(|key| !open.contains(key));
-                create(&version, chunk, vars.as_deref(), &actor).len()
+                let (places, _) = free_for_call(&version, &chunk);
+                create(&version, places, vars.as_deref(), &actor).len()
             });
         }
         i64::try_from(started).unwrap_or(i64::MAX)
@@ -118,22 +114,9 @@ fn startable(name: &str) -> Rc<Version> {
     version(published)
 }
 
-fn open_cases(version: &Version, keys: &[String]) -> Vec<(String, i64)> {
-    let rows = spi::query(
-        "SELECT s.key, s.case_id FROM unnest($2::text[]) AS k(key) JOIN wf.case_subjects AS s
-         ON s.subject_id = $1 AND s.key = k.key AND s.workflow_id = $3 AND s.slot = 0",
-        &[
-            arg(version.subject.id),
-            array(keys.iter()),
-            arg(version.workflow_id),
-        ],
-    );
-    rows.iter().map(|row| (row.must(1), row.must(2))).collect()
-}
-
 /// Creates and begins cases for keys that have none. Refuses keys without a row, and rows that are not eligible.
-fn create(version: &Rc<Version>, keys: Vec<String>, vars: Option<&str>, actor: &str) -> Vec<i64> {
-    if keys.is_empty() {
+fn create(version: &Rc<Version>, places: Vec<Place>, vars: Option<&str>, actor: &str) -> Vec<i64> {
+    if places.is_empty() {
         return Vec::new();
     }
     if let Some(vars) = vars {
@@ -144,19 +127,21 @@ fn create(version: &Rc<Version>, keys: Vec<String>, vars: Option<&str>, actor: &
         .get(Purpose::Start, &version.subject, version.owner, || {
             start_read(version)
         });
-    let questions: Vec<Question<'_>> = keys
+    let questions: Vec<Question<'_>> = places
         .iter()
-        .map(|key| Question {
-            key,
+        .map(|place| Question {
+            key: &place.key,
             vars,
             answers: None,
         })
         .collect();
     let answers = plan.ask(&questions);
     drop(questions);
-    refuse(version, &keys, "do not exist", &|i| !answers.facts(i).found);
+    refuse(version, &places, "do not exist", &|i| {
+        !answers.facts(i).found
+    });
     if version.subject.eligible.is_some() {
-        refuse(version, &keys, "are not eligible for a case", &|i| {
+        refuse(version, &places, "are not eligible for a case", &|i| {
             !answers
                 .facts(i)
                 .conditions
@@ -165,10 +150,10 @@ fn create(version: &Rc<Version>, keys: Vec<String>, vars: Option<&str>, actor: &
         });
     }
     let mut batch = Batch::new(actor);
-    let ids = new_case_ids(keys.len());
-    for (index, (id, key)) in ids.iter().zip(keys).enumerate() {
+    let ids = new_case_ids(places.len());
+    for (index, (id, place)) in ids.iter().zip(places).enumerate() {
         let facts = answers.facts(index);
-        let mut loaded = new_case(*id, version, key, vars.map(str::to_owned));
+        let mut loaded = new_case(*id, version, place, vars.map(str::to_owned));
         loaded.account = account(version, &facts);
         let env = batch.context.env();
         loaded.case.begin_by_call(&facts, &env, &mut batch.effects);
@@ -178,10 +163,10 @@ fn create(version: &Rc<Version>, keys: Vec<String>, vars: Option<&str>, actor: &
     ids
 }
 
-fn refuse(version: &Version, keys: &[String], what: &str, wrong: &dyn Fn(usize) -> bool) {
-    let wrong: Vec<&str> = (0..keys.len())
+fn refuse(version: &Version, places: &[Place], what: &str, wrong: &dyn Fn(usize) -> bool) {
+    let wrong: Vec<&str> = (0..places.len())
         .filter(|i| wrong(*i))
-        .map(|i| keys[i].as_str())
+        .map(|i| places[i].key.as_str())
         .collect();
     let Some(first) = wrong.first() else { return };
     let name = &version.subject.name;

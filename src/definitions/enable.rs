@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::owned;
 use crate::api::given;
 use crate::engine::as_engine;
-use crate::engine::inbox::enrol;
+use crate::engine::enrol::enrol;
 use crate::engine::versions::{Version, version};
 use crate::pg::acting::{as_role, current_role};
 use crate::pg::raise::raise_as;

@@ -8,15 +8,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use workflow_core::game::{Case, CaseState, Effects, Fired, Memory, Token, TokenState};
-use workflow_core::program::{START, StepNo};
+use workflow_core::program::StepNo;
 
 use super::context::Context;
+use super::enrol::Place;
 use super::erp_update;
+use super::known::Known;
 use super::reads::{Answers, Purpose, Question, ReadPlan};
 use super::versions::{Version, version};
 use super::write;
 use crate::pg::raise::internal;
-use crate::pg::spi;
+use crate::pg::spi::{self, RowRef, Rows};
 use crate::pg::types::{arg, array};
 
 /// How often one batch lets a case's tokens fire before it writes and leaves the rest to the next batch. Chains of
@@ -28,6 +30,8 @@ pub struct Loaded {
     pub case: Case,
     pub version: Rc<Version>,
     pub account: Option<String>,
+    /// For a new case: the ended one of the same row, whose place it takes.
+    pub replaces: Option<i64>,
     /// As it stands in the tables; None for a case that is new.
     pub before: Option<Before>,
 }
@@ -50,24 +54,26 @@ pub struct Batch {
     pub actor: String,
 }
 
-/// Locks cases that nobody else is at. Gives back those it got.
-pub fn lock_free(ids: &[i64]) -> Vec<i64> {
-    lock("FOR UPDATE SKIP LOCKED", ids)
-}
+/// What a case is loaded from; the alias of wf.cases is c.
+pub const CASE: &str =
+    "c.case_id, c.version_id, c.state::text, c.started_at, c.outcome, c.reason, c.memory::text,
+     c.vars::text, c.key";
 
-/// Locks cases, waiting for whoever is at them; in id order, so that two such calls cannot block each other.
+/// Locks cases, waiting for whoever is at them; in id order, so that two such calls cannot block each other. Gives
+/// back those that exist.
 pub fn lock_waiting(ids: &[i64]) -> Vec<i64> {
-    lock("FOR UPDATE", ids)
-}
-
-fn lock(clause: &str, ids: &[i64]) -> Vec<i64> {
-    let sql = format!(
-        "SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id {clause}"
-    );
-    spi::query(&sql, &[array(ids.iter().copied())])
+    lock("c.case_id", "FOR UPDATE", ids)
         .iter()
         .map(|row| row.must(1))
         .collect()
+}
+
+/// The columns of the cases as they are under the lock: a row that changed while we waited is read again.
+fn lock(columns: &str, clause: &str, ids: &[i64]) -> Rows {
+    let sql = format!(
+        "SELECT {columns} FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id {clause}"
+    );
+    spi::query(&sql, &[array(ids.iter().copied())])
 }
 
 impl Batch {
@@ -83,62 +89,61 @@ impl Batch {
 
     /// A batch of cases whose locks are held.
     pub fn load(ids: &[i64], actor: impl Into<String>) -> Self {
+        Self::of(lock(CASE, "FOR UPDATE", ids), actor)
+    }
+
+    /// A batch of those cases that nobody else is at, locked.
+    pub fn load_free(ids: &[i64], actor: impl Into<String>) -> Self {
+        Self::of(lock(CASE, "FOR UPDATE SKIP LOCKED", ids), actor)
+    }
+
+    /// A batch of locked rows of wf.cases, given by their columns `CASE`. One that comes twice is taken once.
+    pub fn of(rows: Rows, actor: impl Into<String>) -> Self {
         let mut batch = Self::new(actor);
-        let mut tokens = load_tokens(ids);
-        let rows = spi::query(
-            "SELECT c.case_id, c.version_id, c.state::text, c.started_at, c.outcome, c.reason,
-                    c.memory::text, c.vars::text, s.key
-             FROM wf.cases AS c JOIN wf.case_subjects AS s ON s.case_id = c.case_id
-             WHERE c.case_id = ANY ($1) ORDER BY c.case_id",
-            &[array(ids.iter().copied())],
-        );
-        for row in rows.iter() {
-            let id: i64 = row.must(1);
-            let version = version(row.must(2));
-            let memory = row.get::<String>(7).map_or_else(Memory::default, |text| {
-                serde_json::from_str(&text)
-                    .unwrap_or_else(|e| internal(&format!("memory of case {id}: {e}")))
-            });
-            let case = Case {
-                id,
-                version_id: version.id,
-                program: version.program.clone(),
-                key: row.must(9),
-                state: CaseState::from_label(&row.must::<String>(3))
-                    .unwrap_or_else(|| internal("an unknown state of a case")),
-                started_at: row.get(4),
-                outcome: row.get(5),
-                reason: row.get(6),
-                memory,
-                vars: row.get(8),
-                tokens: tokens.remove(&id).unwrap_or_default(),
-            };
-            batch.cases.push(Loaded {
-                before: Some(Before {
-                    state: case.state,
-                    started: case.started_at.is_some(),
-                    memory: case.memory.clone(),
-                    vars: case.vars.clone(),
-                    tokens: case.tokens.clone(),
-                }),
-                case,
-                version,
-                account: None,
-            });
+        batch.cases = rows.iter().map(loaded).collect();
+        drop(rows);
+        // By id, for neighbours lie together in the tables and their indexes.
+        batch.cases.sort_by_key(|loaded| loaded.case.id);
+        batch.cases.dedup_by_key(|loaded| loaded.case.id);
+        let ids: Vec<i64> = batch.cases.iter().map(|loaded| loaded.case.id).collect();
+        let mut tokens = load_tokens(&ids);
+        for loaded in &mut batch.cases {
+            let tokens = tokens.remove(&loaded.case.id).unwrap_or_default();
+            loaded.case.tokens.clone_from(&tokens);
+            if let Some(before) = &mut loaded.before {
+                before.tokens = tokens;
+            }
         }
         batch
+    }
+
+    /// The index of a loaded case.
+    pub fn find(&self, case: i64) -> Option<usize> {
+        self.cases.binary_search_by_key(&case, |c| c.case.id).ok()
     }
 
     /// Fires what is ready, wave by wave, until nothing is. Each wave asks the database once for each step that
     /// tokens of the batch stand on.
     pub fn run(&mut self) {
+        self.run_with(&mut Known::asking_step_by_step());
+    }
+
+    /// The same, but where tokens of the last batch ran on, all steps ahead are asked about at once. An error may then
+    /// come from a step that is not reached: whoever calls this has to go back to `run` after one.
+    pub fn run_ahead(&mut self) {
+        let mut known = Known::default();
+        self.run_with(&mut known);
+        known.remember(&self.cases);
+    }
+
+    fn run_with(&mut self, known: &mut Known) {
         for _ in 0..WAVES {
             let groups = self.ready_groups();
             if groups.is_empty() {
                 return;
             }
             for ((_, step), members) in groups {
-                self.fire_group(step, &members);
+                self.fire_group(step, &members, known);
             }
         }
     }
@@ -159,15 +164,12 @@ impl Batch {
         groups
     }
 
-    fn fire_group(&mut self, step: StepNo, members: &[(usize, i16)]) {
+    fn fire_group(&mut self, step: StepNo, members: &[(usize, i16)], known: &mut Known) {
         let cases: Vec<usize> = members.iter().map(|(case, _)| *case).collect();
-        let Some((purpose, plan)) = self.plan_for(&cases, step) else {
-            return;
-        };
-        let answers = self.ask(&plan, &cases);
+        known.ask(&self.cases, step, &cases);
         let env = self.context.env();
         let mut writers = Vec::new();
-        for (position, (index, visit)) in members.iter().enumerate() {
+        for (index, visit) in members {
             let case = &mut self.cases[*index].case;
             // An earlier member of the group may have ended the case.
             let Some(token) = case.token_of(step, *visit) else {
@@ -176,57 +178,36 @@ impl Batch {
             if case.state.is_over() {
                 continue;
             }
-            let facts = answers.facts(position);
+            let Some(facts) = known.facts(*index, step) else {
+                continue;
+            };
             if case.fire(token, &facts, &env, &mut self.effects) == Fired::Write {
-                writers.push(position);
+                writers.push((*index, *visit));
             }
         }
-        if writers.is_empty() || purpose == Purpose::Start {
+        if writers.is_empty() {
             return;
         }
-        let questions = questions(&self.cases, &cases);
-        let asking: Vec<_> = writers
-            .iter()
-            .map(|position| &questions[*position])
-            .collect();
+        let asking: Vec<usize> = writers.iter().map(|(index, _)| *index).collect();
+        let version = &self.cases[asking[0]].version;
         let written: HashSet<usize> =
-            erp_update::write(&self.cases[cases[0]].version, step, &asking);
-        drop(questions);
-        for (nth, position) in writers.into_iter().enumerate() {
-            let (index, visit) = members[position];
+            erp_update::write(version, step, &questions(&self.cases, &asking));
+        for (nth, (index, visit)) in writers.into_iter().enumerate() {
             let case = &mut self.cases[index].case;
             let Some(token) = case.token_of(step, visit) else {
                 continue;
             };
-            if written.contains(&nth) {
-                case.wrote(token, &answers.facts(position), &env, &mut self.effects);
-            } else {
+            if !written.contains(&nth) {
                 case.locked(token, &env);
+            } else if let Some(facts) = known.facts(index, step) {
+                case.wrote(token, &facts, &env, &mut self.effects);
             }
         }
-    }
-
-    fn plan_for(&self, cases: &[usize], step: StepNo) -> Option<(Purpose, Rc<ReadPlan>)> {
-        let version = self.cases[*cases.first()?].version.clone();
-        let program = version.program.clone();
-        let purpose = if step == START {
-            Purpose::Start
-        } else {
-            Purpose::Step(step)
-        };
-        let plan = version
-            .reads
-            .get(purpose, &version.subject, version.owner, || {
-                match program.step(step) {
-                    Some(step) => program.step_read(step),
-                    None => program.start_read(),
-                }
-            });
-        Some((purpose, plan))
+        known.rows_changed();
     }
 
     /// Asks a plan about some of the batch's cases.
-    pub fn ask(&self, plan: &ReadPlan, cases: &[usize]) -> Answers {
+    pub fn ask(&self, plan: &Rc<ReadPlan>, cases: &[usize]) -> Answers {
         plan.ask(&questions(&self.cases, cases))
     }
 
@@ -260,7 +241,8 @@ impl Batch {
     }
 }
 
-fn questions<'a>(cases: &'a [Loaded], indexes: &[usize]) -> Vec<Question<'a>> {
+/// What a read wants to know about cases of the batch.
+pub fn questions<'a>(cases: &'a [Loaded], indexes: &[usize]) -> Vec<Question<'a>> {
     indexes
         .iter()
         .map(|index| {
@@ -275,6 +257,42 @@ fn questions<'a>(cases: &'a [Loaded], indexes: &[usize]) -> Vec<Question<'a>> {
             }
         })
         .collect()
+}
+
+/// A case without its tokens, from the columns `CASE`.
+fn loaded(row: RowRef<'_>) -> Loaded {
+    let id: i64 = row.must(1);
+    let version = version(row.must(2));
+    let case = Case {
+        id,
+        version_id: version.id,
+        program: version.program.clone(),
+        state: CaseState::from_label(&row.must::<String>(3))
+            .unwrap_or_else(|| internal("an unknown state of a case")),
+        started_at: row.get(4),
+        outcome: row.get(5),
+        reason: row.get(6),
+        memory: row.get::<String>(7).map_or_else(Memory::default, |text| {
+            serde_json::from_str(&text)
+                .unwrap_or_else(|e| internal(&format!("memory of case {id}: {e}")))
+        }),
+        vars: row.get(8),
+        key: row.must(9),
+        tokens: Vec::new(),
+    };
+    Loaded {
+        before: Some(Before {
+            state: case.state,
+            started: case.started_at.is_some(),
+            memory: case.memory.clone(),
+            vars: case.vars.clone(),
+            tokens: Vec::new(),
+        }),
+        case,
+        version,
+        account: None,
+        replaces: None,
+    }
 }
 
 fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
@@ -317,13 +335,13 @@ pub fn new_case_ids(count: usize) -> Vec<i64> {
 }
 
 /// A new case of a version, before it begins.
-pub fn new_case(id: i64, version: &Rc<Version>, key: String, vars: Option<String>) -> Loaded {
+pub fn new_case(id: i64, version: &Rc<Version>, place: Place, vars: Option<String>) -> Loaded {
     Loaded {
         case: Case {
             id,
             version_id: version.id,
             program: version.program.clone(),
-            key,
+            key: place.key,
             state: CaseState::Planned,
             started_at: None,
             outcome: None,
@@ -334,6 +352,7 @@ pub fn new_case(id: i64, version: &Rc<Version>, key: String, vars: Option<String
         },
         version: version.clone(),
         account: None,
+        replaces: place.ended,
         before: None,
     }
 }

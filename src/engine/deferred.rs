@@ -8,12 +8,12 @@ use workflow_core::kinds::DoneWhen;
 use workflow_core::program::StepNo;
 
 use super::as_engine;
-use super::batch::{Batch, lock_free};
+use super::batch::{Batch, CASE};
 use super::context;
 use super::failures::{blame_message, halving};
 use super::reads::Purpose;
 use super::work::Run;
-use crate::pg::spi;
+use crate::pg::spi::{self, Rows};
 use crate::pg::types::{arg, array, array_of};
 use crate::settings;
 
@@ -22,8 +22,9 @@ pub fn work(run: &mut Run<'_>) -> bool {
     let mut claimed: Vec<i64> = Vec::new();
     let result = run(&mut || {
         as_engine(|| {
-            claimed = claim(context::now(), settings::batch_size());
-            process_locked(&claimed);
+            let batch = Batch::of(claim(context::now(), settings::batch_size()), "engine");
+            claimed = batch.cases.iter().map(|c| c.case.id).collect();
+            process(batch);
         });
     });
     match result {
@@ -32,7 +33,7 @@ pub fn work(run: &mut Run<'_>) -> bool {
         Err(_) => halving(
             run,
             &claimed,
-            &|ids| as_engine(|| process_locked(&lock_free(ids))),
+            &|ids| as_engine(|| process(Batch::load_free(ids, "engine"))),
             &|id, failure| blame_message(*id, failure),
         ),
     }
@@ -58,20 +59,15 @@ pub fn close_windows(run: &mut Run<'_>) -> bool {
     result.is_ok() && closed > 0
 }
 
-fn claim(now: DateTime<Utc>, limit: i64) -> Vec<i64> {
-    let mut ids: Vec<i64> = spi::query(
-        "SELECT c.case_id
+/// Cases with a message whose window has opened, locked: those that nobody else is at.
+fn claim(now: DateTime<Utc>, limit: i64) -> Rows {
+    let sql = format!(
+        "SELECT {CASE}
          FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
          WHERE o.state = 'deferred' AND o.not_before <= $1 AND c.state = 'running'
-         ORDER BY o.not_before LIMIT $2 FOR UPDATE OF c SKIP LOCKED",
-        &[arg(now), arg(limit)],
-    )
-    .iter()
-    .map(|row| row.must(1))
-    .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
+         ORDER BY o.not_before LIMIT $2 FOR UPDATE OF c SKIP LOCKED"
+    );
+    spi::query(&sql, &[arg(now), arg(limit)])
 }
 
 /// A deferred message: its case's index in the batch, its step run, and whether it was rendered once before.
@@ -82,14 +78,13 @@ struct Waiting {
     attempts: i16,
 }
 
-fn process_locked(ids: &[i64]) {
-    if ids.is_empty() {
+fn process(mut batch: Batch) {
+    if batch.cases.is_empty() {
         return;
     }
-    let mut batch = Batch::load(ids, "engine");
     let mut later = Vec::new();
     let mut ready = Vec::new();
-    for ((_, step), waiting) in waiting(&batch, ids) {
+    for ((_, step), waiting) in waiting(&batch) {
         open(&mut batch, step, &waiting, &mut later, &mut ready);
     }
     write(&later, &ready);
@@ -97,17 +92,19 @@ fn process_locked(ids: &[i64]) {
     batch.flush();
 }
 
-fn waiting(batch: &Batch, ids: &[i64]) -> BTreeMap<(i32, StepNo), Vec<Waiting>> {
+fn waiting(batch: &Batch) -> BTreeMap<(i32, StepNo), Vec<Waiting>> {
     let rows = spi::query(
         "SELECT o.message_id, o.case_id, o.step_no, o.visit, o.attempts FROM wf.outbox AS o
          WHERE o.case_id = ANY ($1) AND o.state = 'deferred' AND o.not_before <= $2
          ORDER BY o.message_id FOR UPDATE",
-        &[array(ids.iter().copied()), arg(batch.context.now)],
+        &[
+            array(batch.cases.iter().map(|c| c.case.id)),
+            arg(batch.context.now),
+        ],
     );
     let mut groups: BTreeMap<_, Vec<Waiting>> = BTreeMap::new();
     for row in rows.iter() {
-        let id: i64 = row.must(2);
-        let Some(case) = batch.cases.iter().position(|c| c.case.id == id) else {
+        let Some(case) = batch.find(row.must(2)) else {
             continue;
         };
         groups

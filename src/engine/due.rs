@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::as_engine;
-use super::batch::{Batch, lock_free};
+use super::batch::{Batch, CASE};
 use super::context;
 use super::failures::{blame_case, halving};
 use super::work::{Run, WorkerState};
-use crate::pg::spi;
+use crate::pg::spi::{self, Rows};
 use crate::pg::types::arg;
 use crate::settings;
 
@@ -23,10 +23,11 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
             let due = claim(from, now, limit);
             // With a full batch there may be more at its last time; with less, everything up to now is taken.
             let full = due.len() as i64 == limit;
-            reached = due.last().map(|(_, at)| *at).filter(|_| full).or(Some(now));
-            claimed = due.into_iter().map(|(case, _)| case).collect();
-            claimed.dedup();
-            process_locked(&claimed);
+            let last = || due.iter().map(|row| row.must(RUN_AT)).max();
+            reached = if full { last() } else { Some(now) };
+            let batch = Batch::of(due, "engine");
+            claimed = batch.cases.iter().map(|c| c.case.id).collect();
+            process(batch, Batch::run_ahead);
         });
     });
     match result {
@@ -40,32 +41,30 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
         Err(_) => halving(
             run,
             &claimed,
-            &|ids| as_engine(|| process_locked(&lock_free(ids))),
+            &|ids| as_engine(|| process(Batch::load_free(ids, "engine"), Batch::run)),
             &|id, failure| blame_case(*id, failure),
         ),
     }
 }
 
+/// Where `claim` returns the time of the due token.
+const RUN_AT: i32 = 10;
+
 /// Cases with a due token, locked, with the time of the token: those that nobody else is at. Assigns no transaction id
 /// when nothing is due. A case may come twice, for two tokens.
-fn claim(from: DateTime<Utc>, now: DateTime<Utc>, limit: i64) -> Vec<(i64, DateTime<Utc>)> {
-    spi::query(
-        "SELECT c.case_id, t.run_at
+fn claim(from: DateTime<Utc>, now: DateTime<Utc>, limit: i64) -> Rows {
+    let sql = format!(
+        "SELECT {CASE}, t.run_at
          FROM wf.case_steps AS t JOIN wf.cases AS c ON c.case_id = t.case_id
          WHERE t.state = 'scheduled' AND t.run_at >= $1 AND t.run_at <= $2
-         ORDER BY t.run_at LIMIT $3 FOR UPDATE OF c SKIP LOCKED",
-        &[arg(from), arg(now), arg(limit)],
-    )
-    .iter()
-    .map(|row| (row.must(1), row.must(2)))
-    .collect()
+         ORDER BY t.run_at LIMIT $3 FOR UPDATE OF c SKIP LOCKED"
+    );
+    spi::query(&sql, &[arg(from), arg(now), arg(limit)])
 }
 
-fn process_locked(ids: &[i64]) {
-    if ids.is_empty() {
-        return;
+fn process(mut batch: Batch, run: fn(&mut Batch)) {
+    if !batch.cases.is_empty() {
+        run(&mut batch);
+        batch.flush();
     }
-    let mut batch = Batch::load(ids, "engine");
-    batch.run();
-    batch.flush();
 }

@@ -37,7 +37,7 @@ pub fn update_sql(subject: &Subject, writes: &[(&str, &str)]) -> String {
 }
 
 /// Writes the rows of a group. Gives back the positions of those that could be written; the others are locked.
-pub fn write(version: &Version, step: StepNo, questions: &[&Question<'_>]) -> HashSet<usize> {
+pub fn write(version: &Version, step: StepNo, questions: &[Question<'_>]) -> HashSet<usize> {
     let Some(step) = version.program.step(step) else {
         internal("an update step that its version does not have");
     };

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use workflow_core::game::{CaseState, Mishap, TokenState};
 
 use super::as_engine;
-use super::batch::{Batch, lock_free};
+use super::batch::Batch;
 use super::work::Run;
 use crate::pg::subtransaction::Failure;
 use crate::settings;
@@ -38,7 +38,7 @@ pub fn halving<T>(
 /// Counts a failure against the step run of a case that was being fired.
 pub fn blame_case(case: i64, failure: &Failure) {
     as_engine(|| {
-        let mut batch = Batch::load(&lock_free(&[case]), "engine");
+        let mut batch = Batch::load_free(&[case], "engine");
         let env = batch.context.env();
         let Some(loaded) = batch.cases.first_mut() else {
             return;
@@ -81,7 +81,7 @@ pub fn blame_case(case: i64, failure: &Failure) {
 /// Counts a failure against the step run whose message could not be rendered when its window opened.
 pub fn blame_message(case: i64, failure: &Failure) {
     as_engine(|| {
-        let mut batch = Batch::load(&lock_free(&[case]), "engine");
+        let mut batch = Batch::load_free(&[case], "engine");
         let env = batch.context.env();
         let Some(loaded) = batch.cases.first_mut() else {
             return;

@@ -4,17 +4,12 @@
 //! One process at a time reads the inbox of a database, so that two of them cannot start a case for the same row.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::rc::Rc;
-
-use workflow_core::document::Again;
-use workflow_core::game::STOPPED;
-use workflow_core::program::Read;
 
 use super::as_engine;
-use super::batch::{Batch, lock_free, new_case, new_case_ids};
+use super::batch::Batch;
+use super::enrol::enrol;
 use super::failures::halving;
-use super::reads::{Purpose, Question};
-use super::versions::{Version, version};
+use super::versions::version;
 use super::work::{Run, WorkerState};
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
@@ -207,6 +202,7 @@ fn note_all_open(subject: i32) {
     spi::query(
         "INSERT INTO wf.inbox (subject_id, key, op)
          SELECT DISTINCT s.subject_id, s.key, 'r'::\"char\" FROM wf.case_subjects AS s
+         JOIN wf.cases AS c ON c.case_id = s.case_id AND c.ended_at IS NULL
          WHERE s.subject_id = $1 AND s.slot = 0",
         &[arg(subject)],
     );
@@ -220,20 +216,20 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
     }
     let open = spi::query(
         "SELECT s.case_id, s.key FROM unnest($2::text[]) AS k(key) JOIN wf.case_subjects AS s
-         ON s.subject_id = $1 AND s.key = k.key AND s.slot = 0",
+         ON s.subject_id = $1 AND s.key = k.key AND s.slot = 0
+         JOIN wf.cases AS c ON c.case_id = s.case_id AND c.ended_at IS NULL",
         &[arg(subject_id), array(keys.iter().copied())],
     );
     let open: HashMap<i64, String> = open.iter().map(|row| (row.must(1), row.must(2))).collect();
     let mut ids: Vec<i64> = open.keys().copied().collect();
     ids.extend(ended_with_messages(subject_id, keys));
-    let locked = if ids.is_empty() { ids } else { lock_free(&ids) };
+    let mut batch = Batch::load_free(&ids, "engine");
     let mut busy = Vec::new();
     for (case, key) in &open {
-        if !locked.contains(case) {
+        if batch.find(*case).is_none() {
             busy.push(key.clone());
         }
     }
-    let mut batch = Batch::load(&locked, "engine");
     for cases in batch.by_version().into_values() {
         let Some(answers) = batch.ask_watch(&cases) else {
             continue;
@@ -266,7 +262,8 @@ fn ended_with_messages(subject_id: i32, keys: &[&str]) -> Vec<i64> {
     let rows = spi::query(
         "SELECT DISTINCT o.case_id
          FROM unnest($2::text[]) AS k(key)
-         JOIN wf.case_subjects AS s ON s.subject_id = $1 AND s.key = k.key AND s.slot <> 0
+         JOIN wf.case_subjects AS s ON s.subject_id = $1 AND s.key = k.key
+         JOIN wf.cases AS c ON c.case_id = s.case_id AND c.ended_at IS NOT NULL
          JOIN wf.outbox AS o ON o.case_id = s.case_id AND o.state = 'queued'",
         &[arg(subject_id), array(keys.iter().copied())],
     );
@@ -284,90 +281,6 @@ fn enrol_by_rules(subject_id: i32, keys: &[&str]) {
     for id in versions {
         enrol(&version(id), keys, "engine");
     }
-}
-
-/// Starts cases of one version for those of the keys that its start rule takes. Gives back how many.
-pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
-    let program = version.program.clone();
-    let Some(rule) = program.document.start.as_ref() else {
-        return 0;
-    };
-    let candidates = without_case(version, keys, rule.again);
-    if candidates.is_empty() {
-        return 0;
-    }
-    let plan = version
-        .reads
-        .get(Purpose::Start, &version.subject, version.owner, || {
-            start_read(version)
-        });
-    let questions: Vec<Question<'_>> = candidates
-        .iter()
-        .map(|key| Question {
-            key,
-            vars: None,
-            answers: None,
-        })
-        .collect();
-    let answers = plan.ask(&questions);
-    drop(questions);
-    let wanted: Vec<usize> = (0..candidates.len())
-        .filter(|i| {
-            let facts = answers.facts(*i);
-            facts.found && program.starts(facts.conditions)
-        })
-        .collect();
-    let mut batch = Batch::new(actor);
-    let mut count = 0;
-    for (id, index) in new_case_ids(wanted.len()).into_iter().zip(wanted) {
-        let mut loaded = new_case(id, version, candidates[index].clone(), None);
-        let facts = answers.facts(index);
-        loaded.account = account(version, &facts);
-        let env = batch.context.env();
-        match loaded.case.begin_by_rule(&facts, &env, &mut batch.effects) {
-            Ok(true) => {
-                count += 1;
-                batch.cases.push(loaded);
-            }
-            Ok(false) => {}
-            // Raised, so that it is counted against this row alone and shown as an incident.
-            Err(error) => crate::pg::raise::raise(error),
-        }
-    }
-    batch.flush();
-    count
-}
-
-/// What enrolling reads: the start condition, and the subject's own idea of which rows may have a case.
-pub fn start_read(version: &Version) -> Read {
-    let mut read = version.program.start_read();
-    read.conditions.extend(version.subject.eligible.clone());
-    read
-}
-
-/// The account that a case belongs to.
-pub fn account(version: &Version, facts: &workflow_core::game::Facts<'_>) -> Option<String> {
-    let column = version.program.roles.account.as_deref()?;
-    facts.row.get(column).map(|(account, _)| account.to_owned())
-}
-
-fn without_case(version: &Version, keys: &[&str], again: Again) -> Vec<String> {
-    let rows = spi::query(
-        "SELECT k.key FROM unnest($1::text[]) WITH ORDINALITY AS k(key, ord)
-         WHERE NOT EXISTS (
-             SELECT FROM wf.case_subjects AS s LEFT JOIN wf.cases AS c ON c.case_id = s.case_id AND s.slot <> 0
-             WHERE s.subject_id = $2 AND s.key = k.key AND s.workflow_id = $3
-               AND (s.slot = 0 OR $4 OR c.outcome IS DISTINCT FROM $5))
-         ORDER BY k.ord",
-        &[
-            array(keys.iter().copied()),
-            arg(version.subject.id),
-            arg(version.workflow_id),
-            arg(again == Again::Never),
-            arg(STOPPED),
-        ],
-    );
-    rows.iter().map(|row| row.must(1)).collect()
 }
 
 /// An inbox row that cannot be worked on. If only a start rule is to blame, the open cases still get what they need;

@@ -3,17 +3,21 @@
 //! * `context`: the clock, zones and calendars that the rules ask for
 //! * `versions`: published versions, compiled, kept by id
 //! * `reads`: what the database says about subjects' rows, as the workflow's owner
+//! * `known`: which of that a batch has at hand
 //! * `batch`: cases loaded under their locks, and the waves of firing
 //! * `write`, `partitions`: a batch's effects, one statement for each kind of row
+//! * `enrol`: which rows may get a case
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
 pub mod batch;
 pub mod context;
 mod deferred;
 mod due;
+pub mod enrol;
 pub mod erp_update;
 mod failures;
 pub mod inbox;
+mod known;
 pub mod partitions;
 pub mod reads;
 pub mod run_due;

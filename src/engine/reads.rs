@@ -3,14 +3,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use pgrx::pg_sys::Oid;
 use workflow_core::game::Facts;
-use workflow_core::program::Read;
+use workflow_core::program::{Read, START, StepNo};
 use workflow_core::row::{Columns, Row};
 use workflow_core::{Error, ErrorCode};
 
+use super::versions::Version;
 use crate::pg::acting::as_role;
 use crate::pg::raise::raise;
 use crate::pg::spi::Kept;
@@ -28,22 +30,32 @@ pub struct Question<'a> {
 
 /// The answers for a group, in the order of its questions.
 pub struct Answers {
-    columns: Rc<Columns>,
-    conditions: usize,
+    plan: Rc<ReadPlan>,
     found: Vec<bool>,
     holds: Vec<bool>,
     values: Vec<Option<String>>,
 }
 
 impl Answers {
-    /// The answers for the question at `index`.
+    /// The answers for the question at `index` to a plan for one purpose.
     pub fn facts(&self, index: usize) -> Facts<'_> {
-        let width = self.columns.names().len();
+        self.part(index, 0..self.plan.conditions)
+    }
+
+    /// The answers for the question at `index`, as far as they are about a step. None if the plan did not ask for it.
+    pub fn facts_of(&self, index: usize, step: StepNo) -> Option<Facts<'_>> {
+        let (_, conditions) = self.plan.parts.iter().find(|(of, _)| *of == step)?;
+        Some(self.part(index, conditions.clone()))
+    }
+
+    fn part(&self, index: usize, conditions: Range<usize>) -> Facts<'_> {
+        let columns = &self.plan.columns;
+        let width = columns.names().len();
         Facts {
             found: self.found[index],
-            conditions: &self.holds[index * self.conditions..(index + 1) * self.conditions],
+            conditions: &self.holds[index * self.plan.conditions..][conditions],
             row: Row {
-                columns: &self.columns,
+                columns,
                 values: &self.values[index * width..(index + 1) * width],
             },
         }
@@ -55,7 +67,9 @@ impl Answers {
 pub enum Purpose {
     Start,
     Watch,
-    Step(i16),
+    Step(StepNo),
+    /// A step and those that a token may run on to.
+    RunOn(StepNo),
 }
 
 /// The prepared reads of one version.
@@ -65,7 +79,7 @@ pub struct ReadPlans {
 }
 
 impl ReadPlans {
-    /// The plan for a purpose, prepared when first asked for. Must run as the workflow's owner.
+    /// The plan for a purpose, prepared when first asked for.
     pub fn get(
         &self,
         purpose: Purpose,
@@ -73,10 +87,37 @@ impl ReadPlans {
         owner: Oid,
         read: impl FnOnce() -> Read,
     ) -> Rc<ReadPlan> {
+        self.of(purpose, || {
+            ReadPlan::prepare(subject, owner, [(START, read())])
+        })
+    }
+
+    /// The plan for a step; with `run_on`, also for those that follow it.
+    pub fn of_step(&self, version: &Version, step: StepNo, run_on: bool) -> Rc<ReadPlan> {
+        let steps = |steps: &[StepNo]| {
+            let reads = steps.iter().filter_map(|no| {
+                let step = version.program.step(*no)?;
+                Some((*no, version.program.step_read(step)))
+            });
+            ReadPlan::prepare(&version.subject, version.owner, reads)
+        };
+        if run_on {
+            let wide = self.of(Purpose::RunOn(step), || {
+                steps(&version.program.run_on(step))
+            });
+            // What a volatile function does, it must not do for a step that is not reached.
+            if !wide.is_volatile {
+                return wide;
+            }
+        }
+        self.of(Purpose::Step(step), || steps(&[step]))
+    }
+
+    fn of(&self, purpose: Purpose, prepare: impl FnOnce() -> ReadPlan) -> Rc<ReadPlan> {
         if let Some(known) = self.plans.borrow().get(&purpose) {
             return known.clone();
         }
-        let plan = Rc::new(ReadPlan::prepare(subject, owner, read()));
+        let plan = Rc::new(prepare());
         self.plans.borrow_mut().insert(purpose, plan.clone());
         plan
     }
@@ -87,6 +128,9 @@ pub struct ReadPlan {
     plan: Kept,
     columns: Rc<Columns>,
     conditions: usize,
+    /// Which of the conditions are whose, when several steps are asked about.
+    parts: Vec<(StepNo, Range<usize>)>,
+    is_volatile: bool,
     owner: Oid,
 }
 
@@ -135,21 +179,37 @@ pub fn read_columns(subject: &Subject, read: &Read) -> Columns {
 }
 
 impl ReadPlan {
-    fn prepare(subject: &Subject, owner: Oid, read: Read) -> Self {
-        let columns = Rc::new(read_columns(subject, &read));
-        let sql = read_sql(subject, &read, &columns);
+    fn prepare(
+        subject: &Subject,
+        owner: Oid,
+        reads: impl IntoIterator<Item = (StepNo, Read)>,
+    ) -> Self {
+        let mut all = Read::default();
+        let mut parts = Vec::new();
+        for (step, read) in reads {
+            let before = all.conditions.len();
+            all.conditions.extend(read.conditions);
+            all.columns.extend(read.columns);
+            parts.push((step, before..all.conditions.len()));
+        }
+        all.columns.sort();
+        all.columns.dedup();
+        let columns = Rc::new(read_columns(subject, &all));
+        let sql = read_sql(subject, &all, &columns);
         let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
         let plan = as_role(owner, || Kept::prepare(sql, types.to_vec()));
         Self {
+            is_volatile: plan.is_volatile(),
             plan,
             columns,
-            conditions: read.conditions.len(),
+            conditions: all.conditions.len(),
+            parts,
             owner,
         }
     }
 
     /// Answers a group of questions with one query, as the workflow's owner.
-    pub fn ask(&self, questions: &[Question<'_>]) -> Answers {
+    pub fn ask(self: &Rc<Self>, questions: &[Question<'_>]) -> Answers {
         let args = [
             array(questions.iter().map(|q| q.key)),
             array_of(questions.iter().map(|q| q.vars)),
@@ -158,8 +218,7 @@ impl ReadPlan {
         let rows = as_role(self.owner, || self.plan.execute(&args));
         let width = self.columns.names().len();
         let mut answers = Answers {
-            columns: self.columns.clone(),
-            conditions: self.conditions,
+            plan: self.clone(),
             found: vec![false; questions.len()],
             holds: vec![false; questions.len() * self.conditions],
             values: vec![None; questions.len() * width],

@@ -1,7 +1,7 @@
 //! Versions, compiled. A published version never changes, so each process keeps them by id; a compiled version is
 //! built anew only when its subject's binding has changed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -27,6 +27,9 @@ pub struct Version {
     pub program: Rc<Program>,
     pub subject: Rc<Subject>,
     pub reads: ReadPlans,
+    /// Whether tokens of the last batch ran on from step to step, as they do when dates have passed: then the next
+    /// batch asks about all those steps at once.
+    pub ran_on: Cell<bool>,
 }
 
 thread_local! {
@@ -77,6 +80,7 @@ fn load(id: i32) -> Version {
         program: Rc::new(program),
         subject,
         reads: ReadPlans::default(),
+        ran_on: Cell::new(false),
     }
 }
 

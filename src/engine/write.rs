@@ -8,7 +8,7 @@ use workflow_core::game::{Effects, MessageState, Token, TokenState};
 use super::batch::{Batch, Loaded};
 use super::partitions;
 use crate::pg::spi;
-use crate::pg::types::{arg, array, array_of, instant_to_pg, random_keys};
+use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, random_keys};
 use crate::worker::wake;
 
 /// Writes everything that has happened to the batch's cases.
@@ -37,17 +37,26 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
     if new.is_empty() {
         return;
     }
+    let replaced: Vec<i64> = new.iter().filter_map(|c| c.replaces).collect();
+    if !replaced.is_empty() {
+        spi::query(
+            "UPDATE wf.case_subjects AS s SET slot = s.case_id
+             FROM (SELECT unnest($1::bigint[]) AS case_id) AS n WHERE s.case_id = n.case_id AND s.slot = 0",
+            &[array(replaced)],
+        );
+    }
     spi::query(
         "INSERT INTO wf.cases (case_id, workflow_id, version_id, state, created_at, started_at, ended_at,
-                               outcome, reason, account, started_by, vars, memory)
+                               outcome, reason, key, account, started_by, vars, memory)
          OVERRIDING SYSTEM VALUE
          SELECT n.case_id, n.workflow_id, n.version_id, n.state::wf.case_state, $2, n.started_at,
-                CASE WHEN n.outcome IS NOT NULL THEN $2 END, n.outcome, n.reason, n.account, $3,
+                CASE WHEN n.outcome IS NOT NULL THEN $2 END, n.outcome, n.reason, n.key, n.account, $3,
                 n.vars::jsonb, n.memory::jsonb
-         FROM ROWS FROM (unnest($1::bigint[]), unnest($4::int[]), unnest($5::int[]), unnest($6::text[]),
-                         unnest($7::timestamptz[]), unnest($8::text[]), unnest($9::text[]), unnest($10::text[]),
-                         unnest($11::text[]), unnest($12::text[]))
-              AS n(case_id, workflow_id, version_id, state, started_at, outcome, reason, account, vars, memory)",
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($4::int[]) AS workflow_id,
+                      unnest($5::int[]) AS version_id, unnest($6::text[]) AS state,
+                      unnest($7::timestamptz[]) AS started_at, unnest($8::text[]) AS outcome,
+                      unnest($9::text[]) AS reason, unnest($10::text[]) AS key, unnest($11::text[]) AS account,
+                      unnest($12::text[]) AS vars, unnest($13::text[]) AS memory) AS n",
         &[
             array(new.iter().map(|c| c.case.id)),
             arg(now),
@@ -58,6 +67,7 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
             array_of(new.iter().map(|c| c.case.started_at)),
             array_of(new.iter().map(|c| c.case.outcome.as_deref())),
             array_of(new.iter().map(|c| c.case.reason.as_deref())),
+            array(new.iter().map(|c| c.case.key.as_str())),
             array_of(new.iter().map(|c| c.account.as_deref())),
             array_of(new.iter().map(|c| c.case.vars.as_deref())),
             array_of(new.iter().map(|c| memory_text(c))),
@@ -65,16 +75,11 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
     );
     spi::query(
         "INSERT INTO wf.case_subjects (case_id, subject_id, workflow_id, slot, key)
-         SELECT * FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int[]), unnest($3::int[]),
-                                  unnest($4::bigint[]), unnest($5::text[]))",
+         SELECT unnest($1::bigint[]), unnest($2::int[]), unnest($3::int[]), 0, unnest($4::text[])",
         &[
             array(new.iter().map(|c| c.case.id)),
             array(new.iter().map(|c| c.version.subject.id)),
             array(new.iter().map(|c| c.version.workflow_id)),
-            array(
-                new.iter()
-                    .map(|c| if c.case.state.is_over() { c.case.id } else { 0 }),
-            ),
             array(new.iter().map(|c| c.case.key.as_str())),
         ],
     );
@@ -106,9 +111,7 @@ fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
         "UPDATE wf.cases AS c
          SET state = n.state::wf.case_state, started_at = n.started_at, outcome = n.outcome, reason = n.reason,
              ended_at = CASE WHEN n.outcome IS NOT NULL THEN $2 END, vars = n.vars::jsonb, memory = n.memory::jsonb
-         FROM ROWS FROM (unnest($1::bigint[]), unnest($3::text[]), unnest($4::timestamptz[]), unnest($5::text[]),
-                         unnest($6::text[]), unnest($7::text[]), unnest($8::text[]))
-              AS n(case_id, state, started_at, outcome, reason, vars, memory)
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($3::text[]) AS state, unnest($4::timestamptz[]) AS started_at, unnest($5::text[]) AS outcome, unnest($6::text[]) AS reason, unnest($7::text[]) AS vars, unnest($8::text[]) AS memory) AS n
          WHERE c.case_id = n.case_id",
         &[
             array(changed.iter().map(|c| c.case.id)),
@@ -127,10 +130,6 @@ fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
         .map(|c| c.case.id)
         .collect();
     if !ended.is_empty() {
-        spi::query(
-            "UPDATE wf.case_subjects AS s SET slot = s.case_id WHERE s.case_id = ANY ($1) AND s.slot = 0",
-            &[array(ended.iter().copied())],
-        );
         spi::query(
             "UPDATE wf.holds AS h SET released_at = $2, released_by = 'engine'
              WHERE h.case_id = ANY ($1) AND h.released_at IS NULL",
@@ -187,7 +186,7 @@ fn delete_tokens(tokens: &[(i64, &Token)]) {
     };
     spi::query(
         "DELETE FROM wf.case_steps AS t
-         USING ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[])) AS n(case_id, step_no, visit)
+         USING (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
          WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
         &keys(),
     );
@@ -200,11 +199,7 @@ fn delete_tokens(tokens: &[(i64, &Token)]) {
     }
 }
 
-const TOKEN_ROWS: &str =
-    "ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]),
-                         unnest($5::int2[]), unnest($6::int2[]), unnest($7::timestamptz[]),
-                         unnest($8::timestamptz[]), unnest($9::timestamptz[]))
-              AS n(case_id, step_no, visit, state, attempts, arrived, entered_at, run_at, due_at)";
+const TOKEN_ROWS: &str = "(SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS state, unnest($5::int2[]) AS attempts, unnest($6::int2[]) AS arrived, unnest($7::timestamptz[]) AS entered_at, unnest($8::timestamptz[]) AS run_at, unnest($9::timestamptz[]) AS due_at) AS n";
 
 fn token_args(tokens: &[(i64, &Token)]) -> [spi::Arg; 9] {
     [
@@ -258,9 +253,7 @@ fn tasks(effects: &Effects, now: DateTime<Utc>) {
             "INSERT INTO wf.tasks (case_id, step_no, visit, title, participant, outcomes, opened_at, due_at)
              SELECT n.case_id, n.step_no, n.visit, n.title, n.participant,
                     ARRAY(SELECT pg_catalog.json_array_elements_text(n.outcomes::json)), $8, n.due_at
-             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]),
-                             unnest($5::text[]), unnest($6::text[]), unnest($7::timestamptz[]))
-                  AS n(case_id, step_no, visit, title, participant, outcomes, due_at)",
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS title, unnest($5::text[]) AS participant, unnest($6::text[]) AS outcomes, unnest($7::timestamptz[]) AS due_at) AS n",
             &[
                 array(tasks.iter().map(|t| t.case_id)),
                 array(tasks.iter().map(|t| t.step)),
@@ -277,8 +270,7 @@ fn tasks(effects: &Effects, now: DateTime<Utc>) {
         let moves = &effects.task_moves;
         spi::query(
             "UPDATE wf.tasks AS t SET due_at = n.due_at
-             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::timestamptz[]))
-                  AS n(case_id, step_no, visit, due_at)
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::timestamptz[]) AS due_at) AS n
              WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
             &[
                 array(moves.iter().map(|t| t.case_id)),
@@ -306,10 +298,10 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
     spi::query(
         "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state,
                                 created_at, not_before, not_after, idempotency_key)
-         SELECT n.aggregatetype, n.aggregateid, n.type, n.payload::json, n.case_id, n.step_no, n.visit,
+         SELECT n.aggregatetype, n.aggregateid, n.type, n.payload, n.case_id, n.step_no, n.visit,
                 n.state::wf.message_state, $1, n.not_before, n.not_after, n.idempotency_key
          FROM (SELECT unnest($2::text[]) AS aggregatetype, unnest($3::text[]) AS aggregateid,
-                      unnest($4::text[]) AS type, unnest($5::text[]) AS payload, unnest($6::bigint[]) AS case_id,
+                      unnest($4::text[]) AS type, unnest($5::json[]) AS payload, unnest($6::bigint[]) AS case_id,
                       unnest($7::int2[]) AS step_no, unnest($8::int2[]) AS visit, unnest($9::text[]) AS state,
                       unnest($10::timestamptz[]) AS not_before, unnest($11::timestamptz[]) AS not_after,
                       unnest($12::uuid[]) AS idempotency_key) AS n",
@@ -318,7 +310,7 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
             array(messages.iter().map(|m| subject(m.case_id))),
             array(messages.iter().map(|m| key(m.case_id))),
             array(messages.iter().map(|m| m.channel)),
-            array_of(messages.iter().map(|m| m.payload.as_deref())),
+            array_of(messages.iter().map(|m| m.payload.as_deref().map(Json))),
             array(messages.iter().map(|m| m.case_id)),
             array(messages.iter().map(|m| m.step)),
             array(messages.iter().map(|m| m.visit)),
@@ -343,8 +335,7 @@ fn suppressions(effects: &Effects, now: DateTime<Utc>) {
     spi::query(
         "WITH stopped AS (
              SELECT o.message_id, n.reason
-             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]))
-                  AS n(case_id, step_no, visit, reason)
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS reason) AS n
              JOIN wf.outbox AS o ON o.case_id = n.case_id
                   AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit))
              WHERE o.state IN ('deferred', 'queued')
@@ -369,8 +360,7 @@ fn notes(effects: &Effects, actor: &str, now: DateTime<Utc>) {
     spi::query(
         "INSERT INTO wf.notes (case_id, step_no, visit, at, actor, body)
          SELECT n.case_id, n.step_no, n.visit, $5, $6, n.body
-         FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]))
-              AS n(case_id, step_no, visit, body)",
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS body) AS n",
         &[
             array(notes.iter().map(|n| n.case_id)),
             array(notes.iter().map(|n| n.step)),
@@ -388,7 +378,7 @@ fn failures(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
         let resolved: HashSet<_> = effects.resolved.iter().copied().collect();
         spi::query(
             "UPDATE wf.failures AS f SET resolved_at = $4
-             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::int2[]), unnest($3::int2[])) AS n(case_id, step_no, visit)
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
              WHERE f.case_id = n.case_id AND f.step_no = n.step_no AND f.visit = n.visit AND f.resolved_at IS NULL",
             &[
                 array(resolved.iter().map(|r| r.0)),
@@ -411,10 +401,7 @@ fn failures(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
     spi::query(
         "INSERT INTO wf.failures (at, workflow_id, case_id, step_no, visit, attempts, sqlstate, message, detail, hint)
          SELECT $1, n.workflow_id, n.case_id, n.step_no, n.visit, n.attempts, n.sqlstate, n.message, n.detail, n.hint
-         FROM ROWS FROM (unnest($2::int[]), unnest($3::bigint[]), unnest($4::int2[]), unnest($5::int2[]),
-                         unnest($6::int2[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
-                         unnest($10::text[]))
-              AS n(workflow_id, case_id, step_no, visit, attempts, sqlstate, message, detail, hint)",
+         FROM (SELECT unnest($2::int[]) AS workflow_id, unnest($3::bigint[]) AS case_id, unnest($4::int2[]) AS step_no, unnest($5::int2[]) AS visit, unnest($6::int2[]) AS attempts, unnest($7::text[]) AS sqlstate, unnest($8::text[]) AS message, unnest($9::text[]) AS detail, unnest($10::text[]) AS hint) AS n",
         &[
             arg(now),
             array_of(failures.iter().map(|f| workflow(f.case_id))),

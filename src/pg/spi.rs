@@ -187,6 +187,15 @@ impl Kept {
         }
     }
 
+    /// Whether it calls a function that may do or say something else each time.
+    pub fn is_volatile(&self) -> bool {
+        let plan = self.plan.borrow();
+        plan.single_query().is_none_or(|query| {
+            // SAFETY: an analysed query of a live plan, which the call only reads.
+            unsafe { pg_sys::contain_volatile_functions(query.cast_mut().cast()) }
+        })
+    }
+
     /// Executes, with a fresh plan after 1, 2, 4, … 1024 executions and then after every 1024.
     pub fn execute(&self, args: &[Arg]) -> Rows {
         let before = self.executions.get();
@@ -208,8 +217,51 @@ thread_local! {
     static PLANS: RefCell<HashMap<String, Rc<Kept>>> = RefCell::new(HashMap::new());
 }
 
-/// Runs one of the engine's own statements; its plan is kept for the life of the backend.
+/// While it lives, statements are planned to look rows up by their indexes, one by one, and never to scan, hash or
+/// sort a whole table.
+///
+/// For the engine's own statements, whose tables are large and whose batches are small, that is right whatever the
+/// statistics say; a plan made on an empty table or on stale statistics must not read millions of rows. The settings
+/// are set as variables, for SET would cost more than the statement.
+struct ByIndex([bool; PLANNER.len()]);
+
+/// The planner's settings that are off for the engine's own statements. jit among them: a scan that cannot be avoided
+/// (of a table without an index) counts as so dear that it would be compiled.
+const PLANNER: [*mut bool; 8] = [
+    &raw mut pg_sys::enable_seqscan,
+    &raw mut pg_sys::enable_bitmapscan,
+    &raw mut pg_sys::enable_hashjoin,
+    &raw mut pg_sys::enable_mergejoin,
+    &raw mut pg_sys::enable_hashagg,
+    &raw mut pg_sys::enable_material,
+    &raw mut pg_sys::enable_memoize,
+    &raw mut pg_sys::jit_enabled,
+];
+
+impl ByIndex {
+    fn set() -> Self {
+        // SAFETY: variables of the server, which has one thread; put back when this is dropped, on errors too.
+        Self(PLANNER.map(|setting| unsafe { setting.replace(false) }))
+    }
+}
+
+impl Drop for ByIndex {
+    fn drop(&mut self) {
+        for (setting, before) in PLANNER.into_iter().zip(self.0) {
+            // SAFETY: as in `set`.
+            unsafe { setting.write(before) };
+        }
+    }
+}
+
+/// Runs one of the engine's own statements over its own tables; its plan is kept for the life of the backend.
 pub fn query(sql: &str, args: &[Arg]) -> Rows {
+    let _by_index = ByIndex::set();
+    query_planned_freely(sql, args)
+}
+
+/// The same for a statement that reads tables of others, which may have no index to look rows up by.
+pub fn query_planned_freely(sql: &str, args: &[Arg]) -> Rows {
     let known = PLANS.with(|plans| plans.borrow().get(sql).cloned());
     let kept = known.unwrap_or_else(|| {
         let types: Vec<Oid> = args.iter().map(|a| a.oid).collect();

@@ -104,6 +104,20 @@ impl ToArg for &str {
     }
 }
 
+/// JSON text that is known to be well-formed, so that the server need not parse it once more: a json value is stored as
+/// its text.
+#[derive(Clone, Copy)]
+pub struct Json<'a>(pub &'a str);
+
+impl ToArg for Json<'_> {
+    const OID: Oid = pg_sys::JSONOID;
+    const ARRAY_OID: Oid = pg_sys::JSONARRAYOID;
+    const LAYOUT: (i16, bool, u8) = <&str>::LAYOUT;
+    fn to_datum(&self) -> Datum {
+        self.0.to_datum()
+    }
+}
+
 /// Text that came out of this database and is in its encoding, whatever that is.
 impl ToArg for &[u8] {
     const OID: Oid = pg_sys::TEXTOID;

@@ -72,6 +72,7 @@ fn open_cases(id: i32) -> i64 {
     as_engine(|| {
         spi::query(
             "SELECT pg_catalog.count(DISTINCT cs.case_id) FROM wf.case_subjects AS cs \
+             JOIN wf.cases AS c ON c.case_id OPERATOR(pg_catalog.=) cs.case_id AND c.ended_at IS NULL \
              WHERE cs.subject_id OPERATOR(pg_catalog.=) $1 AND cs.slot OPERATOR(pg_catalog.=) 0",
             &[arg(id)],
         )

@@ -33,7 +33,7 @@ pub fn resolve_watched(rows: &[(i32, &str)]) -> Vec<Option<String>> {
         let found: Vec<Option<String>> = spi::connected(|| {
             as_role(subject.owner, || {
                 let _styles = keys::PinnedStyles::new();
-                spi::query(&sql, &[array(positions.iter().map(|p| rows[*p].1))])
+                spi::query_planned_freely(&sql, &[array(positions.iter().map(|p| rows[*p].1))])
                     .iter()
                     .map(|row| row.get(1))
                     .collect()
@@ -175,6 +175,7 @@ fn append_orphans(subject: &Subject) {
     spi::query(
         "INSERT INTO wf.inbox (subject_id, key, op) \
          SELECT DISTINCT cs.subject_id, cs.key, $2 FROM wf.case_subjects AS cs \
+         JOIN wf.cases AS c ON c.case_id OPERATOR(pg_catalog.=) cs.case_id AND c.ended_at IS NULL \
          WHERE cs.subject_id OPERATOR(pg_catalog.=) $1 AND cs.slot OPERATOR(pg_catalog.=) 0 AND NOT EXISTS ( \
              SELECT 1 FROM wf.inbox AS i \
              WHERE i.subject_id OPERATOR(pg_catalog.=) cs.subject_id AND i.key OPERATOR(pg_catalog.=) cs.key \

@@ -1,6 +1,7 @@
 //! A token's time has come: what its step does, and where the token goes.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::case::{Case, CaseState, TokenState};
@@ -35,6 +36,18 @@ pub(super) const SENT: &str = "sent";
 pub(super) const SUBJECT_GONE: &str = "subject gone";
 /// The outcome of a case that ended by itself; such a subject may get another case (`again: after_stop`).
 pub const STOPPED: &str = "stopped";
+
+/// What a sender gets of a message.
+#[derive(Serialize)]
+struct Payload<'a> {
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locale: Option<&'a str>,
+    template: &'a str,
+}
 
 impl Case {
     /// Fires the token at `index`. `facts` answers `Program::step_read` of its step, or `start_read` for a planned
@@ -325,19 +338,16 @@ impl Case {
         };
         let to = self.recipient(step, channel, facts)?;
         let text = self.text(step, template, facts, env)?;
-        let mut payload = serde_json::Map::new();
-        payload.insert("to".to_owned(), to.into());
-        if let Some(subject) = text.subject {
-            payload.insert("subject".to_owned(), subject.into());
-        }
-        payload.insert("body".to_owned(), text.body.into());
-        if let Some(locale) = text.locale {
-            payload.insert("locale".to_owned(), locale.into());
-        }
-        payload.insert("template".to_owned(), template.into());
-        Ok(Rendering {
-            payload: serde_json::Value::Object(payload).to_string(),
-        })
+        let payload = Payload {
+            to: to.as_deref(),
+            subject: text.subject.as_deref(),
+            body: &text.body,
+            locale: text.locale.as_deref(),
+            template,
+        };
+        let payload = serde_json::to_string(&payload)
+            .map_err(|e| Error::new(ErrorCode::State, format!("step \"{}\": {e}", step.name)))?;
+        Ok(Rendering { payload })
     }
 
     fn text(

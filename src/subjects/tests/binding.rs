@@ -253,6 +253,8 @@ mod tests {
     fn unbinding_waits_for_open_cases() {
         tables();
         run("SELECT wf.bind_subject('s', 'erp.t', 'id');
+             INSERT INTO wf.cases (case_id, workflow_id, version_id, state, created_at, key, started_by)
+                 OVERRIDING SYSTEM VALUE VALUES (7, 1, 1, 'running', now(), '5', 'x');
              INSERT INTO wf.case_subjects SELECT 7, subject_id, 1, 0, '5' FROM wf.subjects;");
         let f = refusal("SELECT wf.unbind_subject('s')");
         assert_eq!(f.sqlstate, "55000");
@@ -356,6 +358,8 @@ mod tests {
     fn reconcile_looks_at_rows_and_at_cases_without_a_row() {
         invoice();
         run("INSERT INTO erp.invoice SELECT g FROM generate_series(1, 12000) g; DELETE FROM wf.inbox;
+             INSERT INTO wf.cases (case_id, workflow_id, version_id, state, created_at, key, started_by)
+                 OVERRIDING SYSTEM VALUE VALUES (1, 1, 1, 'running', now(), '5', 'x');
              INSERT INTO wf.case_subjects SELECT 1, subject_id, 1, 0, k FROM wf.subjects, unnest('{5,99999}'::text[]) k");
         assert_eq!(
             Spi::get_one::<i64>("SELECT wf.reconcile('invoice')"),

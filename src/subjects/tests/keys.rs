@@ -15,8 +15,8 @@ mod tests {
              SELECT wf.bind_subject('Claim''s \"x\"', '\"E-R P\".\"tbl-Claim\"', '\"ClaimID\", state', details => '\"tbl-Claim\"');
              INSERT INTO \"E-R P\".\"tbl-Claim\" VALUES (7, E'a\"b\\\\\\n');
              INSERT INTO wf.workflows (name, owner) VALUES ('w', 'postgres');
-             INSERT INTO wf.cases (workflow_id, version_id, state, created_at, started_by)
-                 SELECT workflow_id, 1, 'running', now(), 'x' FROM wf.workflows;
+             INSERT INTO wf.cases (workflow_id, version_id, state, created_at, key, started_by)
+                 SELECT workflow_id, 1, 'running', now(), i.key, 'x' FROM wf.workflows, wf.inbox i;
              INSERT INTO wf.case_subjects SELECT c.case_id, s.subject_id, c.workflow_id, 0, i.key
                  FROM wf.cases c, wf.subjects s, wf.inbox i;");
         assert_eq!(

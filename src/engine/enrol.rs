@@ -1,0 +1,158 @@
+//! Which rows may get a case, and cases for those that a start rule takes.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use workflow_core::document::Again;
+use workflow_core::game::{Facts, STOPPED};
+use workflow_core::program::Read;
+
+use super::batch::{Batch, new_case, new_case_ids};
+use super::reads::{Purpose, Question};
+use super::versions::Version;
+use crate::pg::spi;
+use crate::pg::types::{arg, array};
+
+/// Starts cases of one version for those of the keys that its start rule takes. Gives back how many.
+pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
+    let program = version.program.clone();
+    let Some(rule) = program.document.start.as_ref() else {
+        return 0;
+    };
+    let candidates = free_for_rule(version, keys, rule.again);
+    if candidates.is_empty() {
+        return 0;
+    }
+    let plan = version
+        .reads
+        .get(Purpose::Start, &version.subject, version.owner, || {
+            start_read(version)
+        });
+    let questions: Vec<Question<'_>> = candidates
+        .iter()
+        .map(|place| Question {
+            key: &place.key,
+            vars: None,
+            answers: None,
+        })
+        .collect();
+    let answers = plan.ask(&questions);
+    drop(questions);
+    let wanted: Vec<usize> = (0..candidates.len())
+        .filter(|i| {
+            let facts = answers.facts(*i);
+            facts.found && program.starts(facts.conditions)
+        })
+        .collect();
+    let mut batch = Batch::new(actor);
+    let mut count = 0;
+    for (id, index) in new_case_ids(wanted.len()).into_iter().zip(wanted) {
+        let mut loaded = new_case(id, version, candidates[index].clone(), None);
+        let facts = answers.facts(index);
+        loaded.account = account(version, &facts);
+        let env = batch.context.env();
+        match loaded.case.begin_by_rule(&facts, &env, &mut batch.effects) {
+            Ok(true) => {
+                count += 1;
+                batch.cases.push(loaded);
+            }
+            Ok(false) => {}
+            // Raised, so that it is counted against this row alone and shown as an incident.
+            Err(error) => crate::pg::raise::raise(error),
+        }
+    }
+    batch.flush();
+    count
+}
+
+/// What enrolling reads: the start condition, and the subject's own idea of which rows may have a case.
+pub fn start_read(version: &Version) -> Read {
+    let mut read = version.program.start_read();
+    read.conditions.extend(version.subject.eligible.clone());
+    read
+}
+
+/// The account that a case belongs to.
+pub fn account(version: &Version, facts: &Facts<'_>) -> Option<String> {
+    let column = version.program.roles.account.as_deref()?;
+    facts.row.get(column).map(|(account, _)| account.to_owned())
+}
+
+/// A row that may get a case of a workflow.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub key: String,
+    /// The row's latest case, ended, which keeps the place in the unique index until another takes it.
+    pub ended: Option<i64>,
+}
+
+/// The latest case of a workflow for a row.
+struct Latest {
+    case: i64,
+    open: bool,
+    /// It and all before it were ended by a stop rule.
+    stopped: bool,
+}
+
+/// The latest cases of those keys that have one.
+fn latest(version: &Version, keys: &[&str]) -> HashMap<String, Latest> {
+    let rows = spi::query(
+        "SELECT s.key, c.case_id, c.ended_at IS NULL,
+                c.outcome IS NOT DISTINCT FROM $4 AND NOT EXISTS (
+                    SELECT FROM wf.case_subjects AS p JOIN wf.cases AS e ON e.case_id = p.case_id
+                    WHERE p.key = k.key AND p.subject_id = $2 AND p.workflow_id = $3 AND p.slot <> 0
+                      AND e.outcome IS DISTINCT FROM $4)
+         FROM (SELECT unnest($1::text[]) AS key) AS k
+         JOIN wf.case_subjects AS s
+              ON s.key = k.key AND s.subject_id = $2 AND s.workflow_id = $3 AND s.slot = 0
+         JOIN wf.cases AS c ON c.case_id = s.case_id",
+        &[
+            array(keys.iter().copied()),
+            arg(version.subject.id),
+            arg(version.workflow_id),
+            arg(STOPPED),
+        ],
+    );
+    rows.iter()
+        .map(|row| {
+            let latest = Latest {
+                case: row.must(2),
+                open: row.must(3),
+                stopped: row.must(4),
+            };
+            (row.must(1), latest)
+        })
+        .collect()
+}
+
+/// For a call: the rows without an open case; and the open cases of the others.
+pub fn free_for_call(version: &Version, keys: &[String]) -> (Vec<Place>, Vec<(String, i64)>) {
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let latest = latest(version, &keys);
+    let mut free = Vec::with_capacity(keys.len());
+    let mut open = Vec::new();
+    for key in keys {
+        match latest.get(key) {
+            Some(latest) if latest.open => open.push((key.to_owned(), latest.case)),
+            found => free.push(Place {
+                key: key.to_owned(),
+                ended: found.map(|latest| latest.case),
+            }),
+        }
+    }
+    (free, open)
+}
+
+/// For a start rule: the rows that have never had a case, or, if the rule says so, that a stop rule has left.
+fn free_for_rule(version: &Version, keys: &[&str], again: Again) -> Vec<Place> {
+    let latest = latest(version, keys);
+    keys.iter()
+        .filter_map(|key| match latest.get(*key) {
+            Some(l) if l.open || !l.stopped || again == Again::Never => None,
+            found => Some(Place {
+                key: (*key).to_owned(),
+                ended: found.map(|latest| latest.case),
+            }),
+        })
+        .collect()
+}
