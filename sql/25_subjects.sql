@@ -41,10 +41,14 @@ CREATE TABLE wf.inbox (
     -- cached by the backend: the order within a transaction is all that matters, and bulk statements are faster
     inbox_id   bigint GENERATED ALWAYS AS IDENTITY (CACHE 64),
     subject_id integer NOT NULL,
-    key        text,                       -- null: every open case of the subject (TRUNCATE, an unresolved watch)
+    key        text,                       -- null: every open case of the subject (TRUNCATE), an unresolved watch, packed
     op         "char" NOT NULL,            -- i, u, d, t (truncate), w (watched row), r (reconcile), e (binding error)
     watch_id   integer,
     watched    text,                       -- op w: JSON object of the watched row's columns, as text
+    -- A bulk statement's keys come many to a row: so many of them, instead of key, or instead of watched.
+    packed       integer,
+    keys         text[],
+    watched_rows text[],
     at         timestamptz NOT NULL DEFAULT now(),
     -- Looking at it failed (see wf.incidents). It stays unread, so that no message of the subject leaves, until the
     -- subject changes again or is reconciled.
@@ -53,3 +57,5 @@ CREATE TABLE wf.inbox (
 );
 -- For the re-check on lease: is there an unread change of this subject?
 CREATE INDEX inbox_subject ON wf.inbox (subject_id, key);
+-- The worker takes packed rows apart from the others. Nothing is added to it for a row that is not one.
+CREATE INDEX inbox_packed ON wf.inbox (xid, inbox_id) WHERE packed IS NOT NULL;

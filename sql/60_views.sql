@@ -301,7 +301,7 @@ CREATE VIEW wf.health AS
         SELECT 4, 'inbox',
                CASE WHEN min(i.at) < now() - interval '1 hour' THEN 'problem'
                     WHEN min(i.at) < now() - interval '5 minutes' THEN 'warning' ELSE 'ok' END,
-               count(*)::text, 'oldest change not looked at: ' || date_trunc('second', now() - min(i.at))
+               coalesce(sum(coalesce(i.packed, 1)), 0)::text, 'oldest change not looked at: ' || date_trunc('second', now() - min(i.at))
         FROM wf.inbox AS i
         WHERE i.failed_at IS NULL
         UNION ALL

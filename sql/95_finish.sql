@@ -34,6 +34,7 @@ COMMENT ON COLUMN wf.subjects.quarantined IS 'Why the binding is out of order; n
 COMMENT ON TABLE wf.watches IS 'Other tables whose changes matter to a subject, and how a row of theirs gives its key.';
 COMMENT ON TABLE wf.inbox IS 'Keys of changed rows that have not been looked at. The ERP''s transactions only ever add to it.';
 COMMENT ON COLUMN wf.inbox.op IS 'i, u, d: insert, update, delete; t: truncate; w: a watched row; r: reconcile; e: the trigger found its columns gone.';
+COMMENT ON COLUMN wf.inbox.packed IS 'How many changed rows of a bulk statement this row stands for: their keys are in keys, or their columns in watched_rows.';
 COMMENT ON TABLE wf.cases IS 'The cases: one run of a version each. For reading, see wf.case_progress.';
 COMMENT ON COLUMN wf.cases.memory IS 'What the rules must remember: visits, times of steps that dates hang on, answers.';
 COMMENT ON TABLE wf.case_subjects IS 'The rows that a case concerns.';

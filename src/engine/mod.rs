@@ -6,6 +6,7 @@
 //! * `known`: which of that a batch has at hand
 //! * `batch`: cases loaded under their locks, and the waves of firing
 //! * `write`, `partitions`: a batch's effects, one statement for each kind of row
+//! * `unread`: which rows of the inbox a batch takes, and how they leave it
 //! * `enrol`: which rows may get a case
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
@@ -21,6 +22,7 @@ mod known;
 pub mod partitions;
 pub mod reads;
 pub mod run_due;
+mod unread;
 pub mod versions;
 pub mod work;
 mod write;

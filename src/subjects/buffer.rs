@@ -9,37 +9,15 @@ use std::cell::RefCell;
 
 use pgrx::pg_sys::{self, Oid};
 
+use super::append::{self, Tag, Text};
 use crate::pg::acting::as_role;
 use crate::pg::spi;
-use crate::pg::types::{Char, arg, array, array_of, optional};
 
 /// Flush in the middle of a statement at this many entries, so that one huge statement holds little memory and its
 /// arrays stay far below the size that a value may have.
 pub const FLUSH_AT: usize = 50_000;
 /// As `FLUSH_AT`, for the texts together.
 pub const FLUSH_AT_BYTES: usize = 16 * 1024 * 1024;
-
-/// What an entry says besides its key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Tag {
-    /// wf.subjects.subject_id
-    pub subject: i32,
-    /// wf.inbox.op
-    pub op: u8,
-    /// wf.watches.watch_id, 0 for a row of the subject's own table.
-    pub watch: i32,
-}
-
-/// What the text of an entry is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Text {
-    /// Nothing: every open case of the subject.
-    None,
-    /// The key.
-    Key,
-    /// A watched row's columns, from which the worker will compute the key.
-    Watched,
-}
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -191,7 +169,17 @@ pub fn flush() {
         return;
     }
     if let Some(owner) = inbox_owner() {
-        as_role(owner, || spi::connected(|| write(&entries, &bytes)));
+        let noted: Vec<append::Noted<'_>> = entries
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| {
+                let end = entries
+                    .get(index + 1)
+                    .map_or(bytes.len(), |next| next.start);
+                (entry.tag, entry.text, &bytes[entry.start..end])
+            })
+            .collect();
+        as_role(owner, || spi::connected(|| append::noted(&noted)));
         crate::worker::wake::on_commit();
     }
     give_back(entries, bytes);
@@ -222,61 +210,4 @@ fn give_back(mut entries: Vec<Entry>, mut bytes: Vec<u8>) {
             buffer.bytes = bytes;
         }
     });
-}
-
-fn write(entries: &[Entry], bytes: &[u8]) {
-    let text = |index: usize| {
-        let start = entries[index].start;
-        let end = entries
-            .get(index + 1)
-            .map_or(bytes.len(), |next| next.start);
-        &bytes[start..end]
-    };
-    let key = |index: usize| (entries[index].text == Text::Key).then(|| text(index));
-    let watched = |index: usize| (entries[index].text == Text::Watched).then(|| text(index));
-    let watch = |tag: Tag| (tag.watch != 0).then_some(tag.watch);
-
-    if let [entry] = entries {
-        spi::query(
-            "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) VALUES ($1, $2, $3, $4, $5)",
-            &[
-                arg(entry.tag.subject),
-                optional(key(0)),
-                arg(Char(entry.tag.op)),
-                optional(watch(entry.tag)),
-                optional(watched(0)),
-            ],
-        );
-        return;
-    }
-    let uniform = entries
-        .iter()
-        .all(|e| e.tag == entries[0].tag && e.text == Text::Key);
-    if uniform {
-        spi::query(
-            "INSERT INTO wf.inbox (subject_id, key, op, watch_id) \
-             SELECT $1, k.key, $3, $4 FROM pg_catalog.unnest($2) AS k (key)",
-            &[
-                arg(entries[0].tag.subject),
-                array((0..entries.len()).map(text)),
-                arg(Char(entries[0].tag.op)),
-                optional(watch(entries[0].tag)),
-            ],
-        );
-        return;
-    }
-    spi::query(
-        "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) \
-         SELECT e.subject_id, e.key, e.op, e.watch_id, e.watched \
-         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), \
-                         pg_catalog.unnest($4), pg_catalog.unnest($5)) \
-              AS e (subject_id, key, op, watch_id, watched)",
-        &[
-            array(entries.iter().map(|e| e.tag.subject)),
-            array_of((0..entries.len()).map(key)),
-            array(entries.iter().map(|e| Char(e.tag.op))),
-            array_of(entries.iter().map(|e| watch(e.tag))),
-            array_of((0..entries.len()).map(watched)),
-        ],
-    );
 }

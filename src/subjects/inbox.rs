@@ -6,6 +6,7 @@ use std::ffi::CString;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 
+use super::append::{self, PACK, Tag, Text};
 use super::bind::{given, require_owner};
 use super::subject::{self, Subject, as_engine};
 use super::{keys, watch};
@@ -110,7 +111,10 @@ fn reconcile(subject: Option<&str>) -> i64 {
     require_owner(&subject.name, subject.owner, current_role());
     subject.require_usable();
     let looked_at = append_all(&subject);
-    as_engine(|| append_orphans(&subject));
+    as_engine(|| {
+        append_orphans(&subject);
+        settle_keyless(&subject);
+    });
     crate::worker::wake::on_commit();
     looked_at
 }
@@ -139,13 +143,7 @@ fn append_all(subject: &Subject) -> i64 {
                 break;
             }
             looked_at += found.len() as i64;
-            as_engine(|| {
-                spi::query(
-                    "INSERT INTO wf.inbox (subject_id, key, op) \
-                     SELECT $1, k.key, $3 FROM pg_catalog.unnest($2) AS k (key)",
-                    &[arg(subject.id), array(&found), arg(Char(b'r'))],
-                );
-            });
+            as_engine(|| append::packed(again(subject), Text::Key, &found));
         }
         // SAFETY: opened above.
         unsafe { pg_sys::SPI_cursor_close(portal) };
@@ -170,16 +168,61 @@ fn open(sql: &str) -> pg_sys::Portal {
     }
 }
 
-/// Open cases whose row the details no longer show must be looked at too: their stop rules may say so.
+/// Open cases whose row the details no longer show must be looked at too: their stop rules may say so. Counted by key
+/// rather than joined, for what this transaction has just written has no statistics.
 fn append_orphans(subject: &Subject) {
-    spi::query(
-        "INSERT INTO wf.inbox (subject_id, key, op) \
-         SELECT DISTINCT cs.subject_id, cs.key, $2 FROM wf.case_subjects AS cs \
-         JOIN wf.cases AS c ON c.case_id OPERATOR(pg_catalog.=) cs.case_id AND c.ended_at IS NULL \
-         WHERE cs.subject_id OPERATOR(pg_catalog.=) $1 AND cs.slot OPERATOR(pg_catalog.=) 0 AND NOT EXISTS ( \
-             SELECT 1 FROM wf.inbox AS i \
-             WHERE i.subject_id OPERATOR(pg_catalog.=) cs.subject_id AND i.key OPERATOR(pg_catalog.=) cs.key \
-               AND i.op OPERATOR(pg_catalog.=) $2 AND i.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id())",
-        &[arg(subject.id), arg(Char(b'r'))],
+    spi::query_planned_freely(
+        "INSERT INTO wf.inbox (subject_id, op, packed, keys) \
+         SELECT $1, $2, pg_catalog.count(*), pg_catalog.array_agg(o.key) \
+         FROM (SELECT k.key, (pg_catalog.row_number() OVER () OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $3 AS part \
+               FROM (SELECT cs.key, true AS open FROM wf.case_subjects AS cs \
+                     JOIN wf.cases AS c ON c.case_id OPERATOR(pg_catalog.=) cs.case_id AND c.ended_at IS NULL \
+                     WHERE cs.subject_id OPERATOR(pg_catalog.=) $1 AND cs.slot OPERATOR(pg_catalog.=) 0 \
+                     UNION ALL \
+                     SELECT pg_catalog.unnest(i.keys), false FROM wf.inbox AS i \
+                     WHERE i.subject_id OPERATOR(pg_catalog.=) $1 AND i.op OPERATOR(pg_catalog.=) $2 \
+                       AND i.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()) AS k (key, open) \
+               GROUP BY k.key HAVING pg_catalog.bool_and(k.open)) AS o \
+         GROUP BY o.part",
+        &[arg(subject.id), arg(Char(b'r')), arg(PACK as i64)],
     );
+}
+
+/// The whole table is gone, or something changed that names no key: look at every open case of the subject.
+pub fn append_all_open(subject: i32) {
+    spi::query_planned_freely(
+        "INSERT INTO wf.inbox (subject_id, op, packed, keys) \
+         SELECT $1, $2, pg_catalog.count(*), pg_catalog.array_agg(o.key) \
+         FROM (SELECT cs.key, (pg_catalog.row_number() OVER () OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $3 AS part \
+               FROM wf.case_subjects AS cs \
+               JOIN wf.cases AS c ON c.case_id OPERATOR(pg_catalog.=) cs.case_id AND c.ended_at IS NULL \
+               WHERE cs.subject_id OPERATOR(pg_catalog.=) $1 AND cs.slot OPERATOR(pg_catalog.=) 0 \
+               GROUP BY cs.key) AS o \
+         GROUP BY o.part",
+        &[arg(subject), arg(Char(b'r')), arg(PACK as i64)],
+    );
+    crate::worker::wake::on_commit();
+}
+
+/// Rows that gave no key and could not be looked at: now that each row of the subject is looked at, they say no more.
+fn settle_keyless(subject: &Subject) {
+    spi::query(
+        "DELETE FROM wf.inbox AS i \
+         WHERE i.subject_id OPERATOR(pg_catalog.=) $1 AND i.key IS NULL AND i.failed_at IS NOT NULL",
+        &[arg(subject.id)],
+    );
+    spi::query(
+        "UPDATE wf.failures AS f SET resolved_at = wf.now() \
+         WHERE f.subject_id OPERATOR(pg_catalog.=) $1 AND f.key IS NULL AND f.resolved_at IS NULL",
+        &[arg(subject.id)],
+    );
+}
+
+/// What an inbox row of reconcile's says.
+fn again(subject: &Subject) -> Tag {
+    Tag {
+        subject: subject.id,
+        op: b'r',
+        watch: 0,
+    }
 }

@@ -9,7 +9,8 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 
-use super::buffer::{self, Tag, Text};
+use super::append::{Tag, Text};
+use super::buffer;
 use super::config::{self, Column, Config, Writer};
 use super::keys::PinnedStyles;
 use crate::pg::raise::raise_as;

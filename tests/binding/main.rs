@@ -1,5 +1,6 @@
 //! The ERP's side: how changes of bound rows become cases, and that the ERP does not notice.
 
+mod bulk;
 mod enrol;
 mod erp_notes;
 mod keys;

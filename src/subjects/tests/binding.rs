@@ -366,9 +366,9 @@ mod tests {
             Ok(Some(12000))
         );
         assert_eq!(
-            text("SELECT concat(count(*), ' ', max(key::int)) FROM wf.inbox WHERE op = 'r'")
+            text("SELECT concat(count(*), ' ', max(k::int), ' ', count(DISTINCT i.inbox_id)) FROM wf.inbox AS i, unnest(i.keys) AS k WHERE op = 'r'")
                 .unwrap(),
-            "12001 99999"
+            "12001 99999 13"
         );
     }
 }

@@ -93,6 +93,7 @@ mod tests {
                 "DELETE FROM wf.inbox WHERE op = 'd' OR inbox_id > (SELECT min(inbox_id) FROM wf.inbox)",
             );
             assert_eq!(Spi::get_one::<i64>("SELECT wf.reconcile('k')"), Ok(Some(1)));
+            run("UPDATE wf.inbox SET key = keys[1] WHERE packed = 1");
             assert_eq!(
                 text("SELECT count(DISTINCT key)::text FROM wf.inbox").unwrap(),
                 "1",

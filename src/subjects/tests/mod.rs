@@ -1,6 +1,7 @@
 //! Tests of the ERP side inside a server; what needs a commit of its own is tested from outside.
 
 mod binding;
+mod bulk;
 mod erp;
 mod keys;
 mod writes;
@@ -25,10 +26,11 @@ fn text(sql: &str) -> Option<String> {
     Spi::get_one(sql).unwrap()
 }
 
-/// What has come to the inbox since the last look: `op:key`, `-` for no key.
+/// What has come to the inbox since the last look: `op:key`, `-` for no key, `op*n` for a packed row.
 fn inbox() -> String {
     let noted = text(
-        "SELECT string_agg(op::text || ':' || coalesce(key, watched, '-'), ' ' ORDER BY inbox_id) FROM wf.inbox",
+        "SELECT string_agg(op::text || coalesce('*' || packed, ':' || coalesce(key, watched, '-')), ' ' ORDER BY inbox_id)
+         FROM wf.inbox",
     );
     run("DELETE FROM wf.inbox");
     noted.unwrap_or_default()

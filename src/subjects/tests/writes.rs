@@ -27,24 +27,6 @@ mod tests {
     }
 
     #[pg_test]
-    fn bulk_statements_are_noted_row_by_row() {
-        invoice();
-        run("INSERT INTO erp.invoice SELECT g, 'open' FROM generate_series(1, 120000) g");
-        assert_eq!(
-            text("SELECT concat(count(DISTINCT key), ' ', count(*)) FROM wf.inbox WHERE op = 'i'")
-                .unwrap(),
-            "120000 120000"
-        );
-        inbox();
-        run("UPDATE erp.invoice SET amount = 1");
-        assert_eq!(inbox(), "");
-        run(
-            "UPDATE erp.invoice SET state = CASE WHEN id = ANY('{3,5}') THEN 'paid' ELSE state END WHERE id < 100",
-        );
-        assert_eq!(inbox(), "u:3 u:5");
-    }
-
-    #[pg_test]
     fn copy_merge_and_on_conflict_are_noted() {
         invoice();
         run("COPY erp.invoice (id, state) FROM PROGRAM 'printf \"1,a\\n2,b\\n\"' (FORMAT csv)");
