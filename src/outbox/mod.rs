@@ -139,7 +139,10 @@ fn lease_channel(
                AND c.state IN ('running', 'completed')
                AND NOT EXISTS (
                    SELECT FROM wf.case_subjects AS s JOIN wf.inbox AS i ON i.subject_id = s.subject_id
-                   WHERE s.case_id = o.case_id AND (i.key = s.key OR i.key IS NULL))
+                   WHERE s.case_id = o.case_id AND i.key = s.key)
+               AND NOT EXISTS (
+                   SELECT FROM wf.case_subjects AS s JOIN wf.inbox AS i ON i.subject_id = s.subject_id
+                   WHERE s.case_id = o.case_id AND i.key IS NULL)
              ORDER BY o.not_before LIMIT $2
              FOR UPDATE OF o SKIP LOCKED)
          UPDATE wf.outbox AS o

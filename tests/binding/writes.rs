@@ -49,7 +49,7 @@ fn copy() {
     let mut db = following();
     db.exec("COPY (SELECT n, 'INV-' || n, 1, 'posted', NULL::date, 5, 'EUR' FROM generate_series(1, 300) AS n) TO '/tmp/wf_copy_test.txt'");
     db.exec("COPY invoice FROM '/tmp/wf_copy_test.txt'");
-    db.exec("COPY (SELECT 1) TO PROGRAM 'rm -f /tmp/wf_copy_test.txt'");
+    db.exec("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; rm -f /tmp/wf_copy_test.txt'");
     db.run_due();
     db.expect("SELECT count(*) FROM probe.cases()", &[300]);
 }
