@@ -129,13 +129,6 @@ impl StepKind for Question {
                 "Give it at least two options, or make it a task.",
             );
         }
-        for option in self.options.iter().filter(|o| o.next.is_none()) {
-            findings.error(
-                place,
-                format!("answer \"{}\" leads nowhere", option.name),
-                format!("Give answer \"{}\" a next step.", option.name),
-            );
-        }
     }
     fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
         Then::Task

@@ -1,5 +1,7 @@
 //! Links from one branch into another, found for any set of branches that leave one step.
 
+use std::collections::HashSet;
+
 use super::graph::{By, Edge, Graph, Set};
 
 /// A link into a step that belongs to other branches.
@@ -11,7 +13,7 @@ pub(super) struct Crossing<'p> {
     pub owners: Vec<usize>,
 }
 
-/// A link into a step that several branches reach.
+/// A link into a step, or a loop of steps, that several branches reach.
 struct Link<'p> {
     /// The lowest one shows where the step belongs.
     rank: (bool, bool, bool, usize),
@@ -23,6 +25,8 @@ struct Link<'p> {
 /// The steps of each branch.
 pub(super) struct Branches {
     sets: Vec<Set>,
+    /// The steps of all of them.
+    all: Set,
 }
 
 impl Branches {
@@ -34,15 +38,18 @@ impl Branches {
         outside: impl Fn(usize) -> bool,
     ) -> Self {
         let out = |step: usize| step == origin || outside(step);
+        let mut all = vec![false; graph.len()];
         let sets = starts.iter().map(|start| {
             let mut set = graph.reach([*start], out);
             for (step, inside) in set.iter_mut().enumerate() {
                 *inside &= !out(step);
+                all[step] |= *inside;
             }
             set
         });
         Self {
             sets: sets.collect(),
+            all,
         }
     }
 
@@ -55,7 +62,7 @@ impl Branches {
 
     /// Whether a step lies on any branch.
     pub fn contain(&self, step: usize) -> bool {
-        self.sets.iter().any(|set| set[step])
+        self.all[step]
     }
 
     /// Whether a step lies on one branch.
@@ -72,12 +79,20 @@ impl Branches {
         may_meet: impl Fn(usize) -> bool,
     ) -> Vec<Crossing<'p>> {
         let mut found = Vec::new();
+        let mut seen = vec![false; graph.len()];
         for target in 0..graph.len() {
+            if seen[target] {
+                continue;
+            }
             let all = self.of(target);
             if all.len() < 2 || may_meet(target) {
                 continue;
             }
-            let links = self.links_into(graph, starts, target);
+            let targets = self.loop_of(graph, target, &may_meet);
+            for target in &targets {
+                seen[*target] = true;
+            }
+            let links = self.links_into(graph, starts, &targets);
             let Some(owner) = links.iter().min_by_key(|link| link.rank) else {
                 continue;
             };
@@ -94,19 +109,34 @@ impl Branches {
         found
     }
 
-    /// The links into a step with the branches they come from and a rank: the lowest one shows where the step belongs.
-    /// That is the branch that begins with it, else the one in its phase, else the one that stands right before it.
-    /// A way back from further on in the same branch says nothing.
+    /// The step with all those that lie on a loop with it: they belong to whoever enters the loop, wherever that is.
+    /// Where branches may meet, the loop is entered anew.
+    fn loop_of(
+        &self,
+        graph: &Graph<'_>,
+        step: usize,
+        may_meet: impl Fn(usize) -> bool,
+    ) -> Vec<usize> {
+        let inside = |s: usize| self.contain(s) && !may_meet(s);
+        let ahead = graph.reach([step], |s| !inside(s));
+        let behind = graph.reaching_within([step], inside);
+        (0..graph.len())
+            .filter(|s| ahead[*s] && behind[*s])
+            .collect()
+    }
+
+    /// The links into the steps of a loop from outside, with the branches they come from and a rank: the lowest one
+    /// shows where the loop belongs. That is the branch that begins with it, else the one in its phase, else the one
+    /// that stands right before it.
     fn links_into<'p>(
         &self,
         graph: &Graph<'p>,
         starts: &[Edge<'p>],
-        target: usize,
+        targets: &[usize],
     ) -> Vec<Link<'p>> {
-        let beyond = graph.reach([target], |step| !self.contain(step));
         let mut links = Vec::new();
         for (branch, edge) in starts.iter().enumerate() {
-            if edge.to == target {
+            if targets.contains(&edge.to) {
                 links.push(Link {
                     rank: (false, false, false, branch),
                     edge: *edge,
@@ -114,18 +144,18 @@ impl Branches {
                 });
             }
         }
-        let mut seen = Vec::new();
-        for edge in graph.into(target) {
-            if edge.by == By::Hand || beyond[edge.from] || seen.contains(&edge.from) {
+        let inside: HashSet<usize> = targets.iter().copied().collect();
+        let mut seen = HashSet::new();
+        for edge in targets.iter().flat_map(|target| graph.into(*target)) {
+            if edge.by == By::Hand || inside.contains(&edge.from) {
                 continue;
             }
             let from = self.of(edge.from);
-            if from.is_empty() {
+            if from.is_empty() || !seen.insert((edge.from, edge.to)) {
                 continue;
             }
-            seen.push(edge.from);
-            let other_phase = graph.step(edge.from).phase != graph.step(target).phase;
-            let rank = (true, other_phase, edge.from + 1 != target, edge.from);
+            let other_phase = graph.step(edge.from).phase != graph.step(edge.to).phase;
+            let rank = (true, other_phase, edge.from + 1 != edge.to, edge.from);
             links.push(Link {
                 rank,
                 edge: *edge,

@@ -1,11 +1,13 @@
 //! Date rules: contradictions in themselves, and anchors on steps that are not done by then.
 
 use super::graph::{Graph, index};
+use super::nesting::Nesting;
+use super::paths::along;
 use super::{check_not_blank, hint_for, step_place};
 use crate::dates::{Anchor, DateRule};
 use crate::finding::Findings;
 
-pub(super) fn check(graph: &Graph<'_>, findings: &mut Findings) {
+pub(super) fn check(graph: &Graph<'_>, nesting: &Nesting<'_>, findings: &mut Findings) {
     for (step, field, rule) in graph.program.date_rules() {
         let place = step.map_or("start".to_owned(), |s| step_place(&s.name));
         for (message, hint) in rule.findings() {
@@ -14,13 +16,14 @@ pub(super) fn check(graph: &Graph<'_>, findings: &mut Findings) {
         let calendar = format!("{field}.calendar");
         check_not_blank(&place, &calendar, rule.calendar.as_deref(), findings);
         let at = step.and_then(|s| index(s.no));
-        anchor(graph, &place, at, field, rule, findings);
+        anchor(graph, nesting, &place, at, field, rule, findings);
     }
 }
 
 /// An anchor on a step, seen from the step `at` that it dates; None: from the start rule.
 fn anchor(
     graph: &Graph<'_>,
+    nesting: &Nesting<'_>,
     place: &str,
     at: Option<usize>,
     field: &str,
@@ -51,26 +54,34 @@ fn anchor(
         return;
     };
     let after = graph.reach(graph.out(other).iter().map(|e| e.to), |_| false);
-    let without = graph.reach([0], |step| step == other);
+    let without = nesting.reach_without(graph, other);
     let never = !after[at] || (other == at && field == "on");
     // A start without a date waits for ever; a task without a deadline can be settled all the same.
-    if never {
-        let message = format!("{field} counts from step \"{name}\", which is never done before");
-        let hint = "Count from a step that comes earlier, from case_start or from a column of the subject.";
-        if field == "on" {
-            findings.error(place, message, hint);
+    let (message, hint) = if never {
+        (
+            format!("{field} counts from step \"{name}\", which is never done before"),
+            "Count from a step that comes earlier, from case_start or from a column of the subject."
+                .to_owned(),
+        )
+    } else if without[at] {
+        let path = along(&graph.ways([0], |step| step == other), at);
+        let what = if field == "on" {
+            "On that way the step gets no date and never starts; count from something that is always there."
         } else {
-            findings.warning(place, message, hint);
-        }
-    } else if without[at] && graph.from_start[at] {
-        findings.warning(
-            place,
-            format!("{field} counts from step \"{name}\", and there is a way here that does not pass it"),
-            if field == "on" {
-                "On that way the step gets no date and does not start; count from something that is always there."
-            } else {
-                "On that way the step gets no deadline; count from something that is always there."
-            },
-        );
+            "On that way the step gets no deadline; count from something that is always there."
+        };
+        (
+            format!(
+                "{field} counts from step \"{name}\", and there is a way here that does not pass it"
+            ),
+            graph.hint(what, at, &path),
+        )
+    } else {
+        return;
+    };
+    if field == "on" {
+        findings.error(place, message, hint);
+    } else {
+        findings.warning(place, message, hint);
     }
 }

@@ -1,19 +1,18 @@
-//! Where tokens go: legs that lead nowhere, steps out of reach, loops without end, cases without end.
+//! Where tokens go: legs that lead nowhere, and steps out of reach.
 
-use super::graph::{By, Edge, Graph, index};
+use super::graph::{Graph, index};
 use super::{hint_for, quoted, step_place};
 use crate::finding::Findings;
-use crate::kinds::Nature;
 use crate::program::CompiledStep;
+
+/// More targets than this are counted, not named.
+const MANY: usize = 4;
 
 pub(super) fn check(graph: &Graph<'_>, findings: &mut Findings) {
     for step in &graph.program.steps {
         targets(graph, step, findings);
     }
     unreachable(graph, findings);
-    let endless = endless_cycles(graph, findings);
-    no_finish(graph, &endless, findings);
-    repeats(graph, findings);
 }
 
 /// Targets that are no steps, and legs without a target.
@@ -35,15 +34,39 @@ fn targets(graph: &Graph<'_>, step: &CompiledStep, findings: &mut Findings) {
             hint_for(name, known(), no_such),
         );
     }
+    let Some(at) = index(step.no) else { return };
+    let nowhere = |how: &str, hint: &str| {
+        let mut path = graph.shown(at, &graph.path_to(at));
+        if !graph.from_start[at] {
+            // There is a finding of its own about that.
+            path = format!("\"{}\"", step.name);
+        }
+        format!("{hint} Path: {path}{how} -> nowhere.")
+    };
     let goes_on = step.next.is_some() || step.unknown_next.is_some();
-    for leg in step.legs.iter().filter(|leg| leg.target.is_none()) {
+    for (leg, source) in step.legs.iter().zip(step.kind.legs()) {
         let unknown = step.unknown_targets.iter().any(|(o, _)| *o == leg.outcome);
-        // A kind that keeps its legs apart has said so itself.
-        if !goes_on && !unknown && !step.kind.keeps_legs_apart() {
+        let how = format!(" (leg \"{}\")", leg.outcome);
+        if step.kind.keeps_legs_apart() {
+            // An answer that just goes on with the next step is a slip: each has a way of its own.
+            if source.target.is_none() {
+                findings.error(
+                    &place,
+                    format!("answer \"{}\" leads nowhere", leg.outcome),
+                    nowhere(
+                        &how,
+                        &format!("Give answer \"{}\" a next step.", leg.outcome),
+                    ),
+                );
+            }
+        } else if leg.target.is_none() && !goes_on && !unknown {
             findings.error(
                 &place,
                 format!("leg \"{}\" leads nowhere", leg.outcome),
-                "Say in next which step follows, or put a finish step after it.",
+                nowhere(
+                    &how,
+                    "Say in next which step follows, or put a finish step after it.",
+                ),
             );
         }
     }
@@ -51,7 +74,10 @@ fn targets(graph: &Graph<'_>, step: &CompiledStep, findings: &mut Findings) {
         findings.error(
             &place,
             "when the condition is not met, nothing follows",
-            "Say in next which step follows when this one is skipped.",
+            nowhere(
+                " (condition not met)",
+                "Say in next which step follows when this one is skipped.",
+            ),
         );
     }
 }
@@ -78,7 +104,10 @@ fn unreachable(graph: &Graph<'_>, findings: &mut Findings) {
         findings.error(
             step_place(graph.name(root)),
             format!("the step can never be reached{also}"),
-            "Let a step lead to it by next or by a leg, or remove it.",
+            format!(
+                "Let a step lead to it by next or by a leg, or remove it. No path leads there{}.",
+                before(graph, root)
+            ),
         );
         for (seen, new) in known.iter_mut().zip(behind) {
             *seen |= new;
@@ -86,117 +115,21 @@ fn unreachable(graph: &Graph<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether a token takes this way without anybody's doing, as often as it comes by.
-fn unbounded(graph: &Graph<'_>, edge: &Edge<'_>) -> bool {
-    let step = graph.step(edge.from);
-    match edge.by {
-        By::Skip => true,
-        By::Hand => false,
-        By::Leg { outcome, .. } => {
-            let manual = matches!(step.kind.nature(), Nature::Manual { .. });
-            let bounded = step.kind.bounds_a_loop()
-                && step.legs.first().is_some_and(|leg| leg.outcome == outcome);
-            !manual && !bounded
-        }
-    }
-}
-
-/// Loops that run for ever: no person and no bounded repeat on the way. The steps that are on one.
-fn endless_cycles(graph: &Graph<'_>, findings: &mut Findings) -> Vec<bool> {
-    let along = |edge: &Edge<'_>| unbounded(graph, edge);
-    let mut told = vec![false; graph.len()];
-    for start in 0..graph.len() {
-        if told[start] {
-            continue;
-        }
-        let Some(cycle) = graph.cycle(start, along) else {
-            continue;
-        };
-        let way: Vec<String> = cycle
-            .iter()
-            .chain([&start])
-            .map(|s| format!("\"{}\"", graph.name(*s)))
-            .collect();
-        findings.error(
-            step_place(graph.name(start)),
-            format!("the steps {} go round without end", way.join(" -> ")),
-            "Put a repeat step with max_visits on the way, or a step that a person settles, without a condition in when.",
-        );
-        // The whole tangle is one finding: every step that lies on a loop with this one.
-        let ahead = graph.reach_by([start], |_| false, along);
-        for (step, ahead) in ahead.iter().enumerate() {
-            if *ahead && graph.reach_by([step], |_| false, along)[start] {
-                told[step] = true;
-            }
-        }
-    }
-    told
-}
-
-/// Cases that never end: no finish at all, or loops without a way out.
-fn no_finish(graph: &Graph<'_>, endless: &[bool], findings: &mut Findings) {
-    let ends: Vec<usize> = (0..graph.len()).filter(|s| graph.is_end(*s)).collect();
-    if ends.is_empty() {
-        findings.error(
-            "workflow",
-            "the workflow has no finish",
-            "Add a finish step, and let every branch end in one.",
-        );
-        return;
-    }
-    // Open ends have findings of their own; what leads to one is not to blame.
-    let open = (0..graph.len()).filter(|s| graph.step(*s).legs.iter().any(|l| l.target.is_none()));
-    let ending = graph.reaching(ends.into_iter().chain(open));
-    let mut told: Vec<bool> = endless.to_vec();
-    for start in (0..graph.len()).filter(|s| graph.from_start[*s] && !ending[*s]) {
-        let trapped = graph.reach([start], |_| false);
-        let is_told = (0..graph.len()).any(|s| trapped[s] && told[s]);
-        if is_told {
-            continue;
-        }
-        let names = (0..graph.len())
-            .filter(|s| trapped[*s])
-            .map(|s| graph.name(s));
-        findings.error(
-            step_place(graph.name(start)),
-            format!(
-                "from here the case never ends; it stays in {}",
-                quoted(names)
-            ),
-            "Let one of these steps lead to a finish step.",
-        );
-        told[start] = true;
-        for (told, trapped) in told.iter_mut().zip(trapped) {
-            *told |= trapped;
-        }
-    }
-}
-
-/// A repeat has to come by again after it has gone back.
-fn repeats(graph: &Graph<'_>, findings: &mut Findings) {
-    for step in graph
-        .program
-        .steps
-        .iter()
-        .filter(|s| s.kind.bounds_a_loop())
-    {
-        let back = step.legs.first().and_then(|leg| leg.target).and_then(index);
-        let (Some(back), Some(own)) = (back, index(step.no)) else {
-            continue;
-        };
-        let name = graph.name(back);
-        if back == own {
-            findings.error(
-                step_place(&step.name),
-                "the step goes back to itself",
-                "Name in back_to the step to visit again.",
-            );
-        } else if !graph.reach([back], |_| false)[own] {
-            findings.error(
-                step_place(&step.name),
-                format!("step \"{name}\", to which it goes back, does not lead to it again"),
-                format!("Go back to a step that comes before \"{}\", or let \"{name}\" lead to it; to go elsewhere, use next.", step.name),
-            );
-        }
+/// Where the step goes that stands before one in the document: often that is the link that was bent.
+fn before(graph: &Graph<'_>, step: usize) -> String {
+    let Some(before) = step.checked_sub(1) else {
+        return String::new();
+    };
+    let name = graph.name(before);
+    let mut targets: Vec<usize> = graph.out(before).iter().map(|e| e.to).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    match targets.len() {
+        0 => format!(": \"{name}\", which stands before it, leads nowhere"),
+        1..=MANY => format!(
+            ": \"{name}\", which stands before it, leads to {}",
+            quoted(targets.into_iter().map(|s| graph.name(s)))
+        ),
+        count => format!(": \"{name}\", which stands before it, leads to {count} other steps"),
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum By<'p> {
     Leg { outcome: &'p str, own: bool },
     /// The step's condition was not met.
     Skip,
-    /// A person skipped the step.
+    /// A person skipped the step. Not listed if a leg does the same.
     Hand,
 }
 
@@ -33,6 +33,8 @@ pub(super) struct Graph<'p> {
     into: Vec<Vec<Edge<'p>>>,
     /// What the first step can reach, itself included.
     pub from_start: Set,
+    /// How to get to each step from the first one: the last edge of a short way, see `paths`.
+    pub way_here: Vec<Option<Edge<'p>>>,
 }
 
 impl<'p> Graph<'p> {
@@ -43,6 +45,7 @@ impl<'p> Graph<'p> {
             out: vec![Vec::new(); count],
             into: vec![Vec::new(); count],
             from_start: Vec::new(),
+            way_here: Vec::new(),
         };
         for (from, step) in program.steps.iter().enumerate() {
             let own_targets = step.kind.legs();
@@ -51,14 +54,16 @@ impl<'p> Graph<'p> {
                 let outcome = leg.outcome.as_str();
                 graph.add(from, leg.target, By::Leg { outcome, own });
             }
-            let by = if step.when.is_some() {
-                By::Skip
-            } else {
-                By::Hand
-            };
-            graph.add(from, step.next, by);
+            // A fork's legs send a token to all of their targets, a skip to one.
+            let by_leg = step.legs.iter().any(|leg| leg.target == step.next);
+            if step.when.is_some() {
+                graph.add(from, step.next, By::Skip);
+            } else if step.kind.forks() || !by_leg {
+                graph.add(from, step.next, By::Hand);
+            }
         }
         graph.from_start = graph.reach([0], |_| false);
+        graph.way_here = graph.ways([0], |_| false);
         graph
     }
 
@@ -129,33 +134,45 @@ impl<'p> Graph<'p> {
 
     /// The steps from which some can be reached, these included.
     pub fn reaching(&self, goals: impl IntoIterator<Item = usize>) -> Set {
+        self.reaching_within(goals, |_| true)
+    }
+
+    /// Like `reaching`, by ways that keep to some steps.
+    pub fn reaching_within(
+        &self,
+        goals: impl IntoIterator<Item = usize>,
+        within: impl Fn(usize) -> bool,
+    ) -> Set {
         let mut seen = vec![false; self.len()];
         let mut open: Vec<usize> = goals.into_iter().collect();
         while let Some(step) = open.pop() {
             if !std::mem::replace(&mut seen[step], true) {
-                open.extend(self.into[step].iter().map(|e| e.from));
+                let before = self.into[step].iter().map(|e| e.from);
+                open.extend(before.filter(|s| within(*s)));
             }
         }
         seen
     }
 
-    /// The shortest way from a step back to itself along some edges: the steps on it in order, the first one once.
-    pub fn cycle(&self, start: usize, along: impl Fn(&Edge<'p>) -> bool) -> Option<Vec<usize>> {
-        let mut came_from: Vec<Option<usize>> = vec![None; self.len()];
+    /// The shortest way from a step back to itself along some edges.
+    pub fn cycle(&self, start: usize, along: impl Fn(&Edge<'p>) -> bool) -> Option<Vec<Edge<'p>>> {
+        let mut came_from: Vec<Option<Edge<'p>>> = vec![None; self.len()];
         let mut open = VecDeque::from([start]);
         while let Some(step) = open.pop_front() {
             for edge in self.out[step].iter().filter(|e| along(e)) {
                 if edge.to == start {
-                    let mut way = vec![step];
-                    while way.last() != Some(&start) {
-                        let before = way.last().and_then(|s| came_from[*s])?;
+                    let mut way = vec![*edge];
+                    let mut at = step;
+                    while at != start {
+                        let before = came_from[at]?;
                         way.push(before);
+                        at = before.from;
                     }
                     way.reverse();
                     return Some(way);
                 }
                 if came_from[edge.to].is_none() {
-                    came_from[edge.to] = Some(step);
+                    came_from[edge.to] = Some(*edge);
                     open.push_back(edge.to);
                 }
             }

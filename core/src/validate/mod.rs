@@ -2,16 +2,21 @@
 //!
 //! * `head`: the workflow itself, its rules and phases    * `steps`: each step by itself
 //! * `dates`: date rules and their anchors                * `texts`: templates
-//! * `flow`: where tokens go, and whether they arrive     * `branches`: answers and parallel branches that cross
+//! * `flow`: where tokens go, and whether they arrive     * `cycles`: loops without end, cases without end
+//! * `branches`: answers that cross (`crossing`)          * `parallel`: branches and their joins (`nesting`)
+//! * `graph`, `paths`: the steps as a graph, and the ways through it that findings show
 //! * `uses`: what the definition asks of the subject, for the shell, which has the catalogue to check it against
 
 mod branches;
 mod crossing;
+mod cycles;
 mod dates;
 mod flow;
 mod graph;
 mod head;
+mod nesting;
 mod parallel;
+mod paths;
 mod steps;
 mod texts;
 mod uses;
@@ -40,10 +45,12 @@ pub fn validate(program: &Program) -> Findings {
     texts::check(program, &mut findings);
     if !program.steps.is_empty() {
         let graph = Graph::new(program);
-        dates::check(&graph, &mut findings);
+        let nesting = parallel::nesting(&graph);
+        dates::check(&graph, &nesting, &mut findings);
         flow::check(&graph, &mut findings);
+        cycles::check(&graph, &mut findings);
         branches::check(&graph, &mut findings);
-        parallel::check(&graph, &mut findings);
+        parallel::check(&graph, &nesting, &mut findings);
     }
     findings
 }

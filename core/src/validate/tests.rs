@@ -1,8 +1,10 @@
 //! Every finding, on the smallest document that shows it.
 
+mod explore;
 mod flow;
 mod heads;
 mod links;
+mod soundness;
 mod uses;
 
 use serde_json::{Value, json};

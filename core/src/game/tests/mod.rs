@@ -3,7 +3,7 @@
 mod calls;
 mod driver;
 mod parallel;
-mod random;
+pub(crate) mod random;
 mod scenarios;
 mod steps;
 

@@ -14,7 +14,7 @@ use crate::validate::validate;
 
 /// A piece of a workflow: it is entered at its first step and left at its last one.
 #[derive(Clone, Debug)]
-enum Piece {
+pub(crate) enum Piece {
     Note,
     Mail {
         otherwise: bool,
@@ -53,7 +53,7 @@ fn any_piece() -> impl Strategy<Value = Piece> {
     })
 }
 
-fn any_pieces() -> impl Strategy<Value = Vec<Piece>> {
+pub(crate) fn any_pieces() -> impl Strategy<Value = Vec<Piece>> {
     let top = prop_oneof![6 => any_piece(), 1 => Just(Piece::WayOut)];
     prop::collection::vec(top, 1..5)
 }
@@ -157,7 +157,7 @@ impl Writer {
 }
 
 /// A document of these pieces, its first step first.
-fn document(pieces: &[Piece]) -> Value {
+pub(crate) fn document(pieces: &[Piece]) -> Value {
     let mut writer = Writer::default();
     let end = writer.step(json!({"kind": "finish"}));
     let first = writer.pieces(pieces, &end);
@@ -356,7 +356,7 @@ fn check(play: &Play) {
     }
 }
 
-fn compile(document: &Value) -> Program {
+pub(crate) fn compile(document: &Value) -> Program {
     Program::compile(Document::parse(&document.to_string()).unwrap(), roles())
 }
 
@@ -412,7 +412,7 @@ fn play_out(mut play: Play) {
 }
 
 /// A document with one of its targets moved elsewhere.
-fn damaged(mut document: Value, at: usize, to: usize) -> Value {
+pub(crate) fn damaged(mut document: Value, at: usize, to: usize) -> Value {
     let steps = document["phases"][0]["steps"].as_array_mut().unwrap();
     let target = steps[to % steps.len()]["name"].clone();
     let mut places: Vec<&mut Value> = Vec::new();

@@ -133,14 +133,18 @@ fn s23_an_unreachable_step_is_refused() {
     );
 }
 
-#[test]
-fn s23_an_unbounded_cycle_of_automatic_steps_is_refused() {
-    let dated = json!({"name": "b", "kind": "wait", "on": {"days": 30}, "next": "c"});
-    let document = workflow(json!([
-        note("a", "b"), dated,
+/// Steps a, b and c that go round until a condition holds.
+fn looped(b: Value) -> Value {
+    workflow(json!([
+        note("a", "b"), b,
         {"name": "c", "kind": "decision", "legs": [{"name": "paid", "when": "paid", "next": "f"}], "otherwise": "a"},
         finish("f")
-    ]));
+    ]))
+}
+
+#[test]
+fn s23_an_unbounded_cycle_of_automatic_steps_is_refused() {
+    let document = looped(json!({"name": "b", "kind": "note", "text": "x", "next": "c"}));
     assert_found(
         &document,
         &["error|step \"a\"|the steps \"a\" -> \"b\" -> \"c\" -> \"a\" go round without end"],
@@ -185,6 +189,60 @@ fn a_person_or_a_bounded_repeat_on_the_way_bounds_a_cycle() {
             "error|step \"a\"|the steps \"a\" -> \"r\" -> \"a\" go round without end",
         ],
     );
+}
+
+#[test]
+fn as_24_a_date_that_always_lies_ahead_bounds_a_cycle() {
+    let dated = |on: Value| {
+        let mut document =
+            looped(json!({"name": "b", "kind": "note", "text": "x", "on": on, "next": "c"}));
+        // The date comes first, the condition is asked then.
+        step(&mut document, "b")["when"] = "true".into();
+        document
+    };
+    for on in [
+        json!({"months": 12}),
+        json!({"days": 1}),
+        json!({"days": 1, "time": "09:00", "roll": "none"}),
+        json!({"business_days": 1, "roll": "preceding"}),
+        json!({"months": 1, "roll": "modified_following"}),
+        json!({"days": 14, "roll": "preceding"}),
+        json!({"minutes": 1}),
+        json!({"hours": 1, "minutes": -59}),
+    ] {
+        assert_found(&dated(on), &[]);
+    }
+    for on in [
+        json!({"anchor": "case_start", "days": 30}),
+        json!({"anchor": "subject.report_end", "months": 12}),
+        json!({"anchor": "step.a", "days": 1}),
+        json!({}),
+        json!({"time": "09:00"}),
+        json!({"days": -1}),
+        json!({"months": 1, "days": -30}),
+        // From Saturday one day ahead to Sunday, and back to Friday.
+        json!({"days": 1, "roll": "preceding"}),
+        json!({"days": 13, "roll": "modified_following"}),
+        json!({"hours": 1, "minutes": -60}),
+    ] {
+        let findings = validate(&compile(&dated(on.clone()))).0;
+        assert_eq!(findings.len(), 1, "{on}: {findings:#?}");
+        assert_eq!(
+            findings[0].message,
+            "the steps \"a\" -> \"b\" -> \"c\" -> \"a\" go round without end"
+        );
+        let anchor = on["anchor"].as_str().unwrap_or("previous_done");
+        let told = format!("The date of step \"b\", counted from {anchor}, may have passed");
+        assert!(findings[0].hint.contains(&told), "{}", findings[0].hint);
+    }
+    // The workflow's own roll counts, too.
+    let mut document = dated(json!({"days": 1}));
+    document["roll"] = "preceding".into();
+    assert_eq!(found(&document).len(), 1);
+    // A deadline keeps nobody waiting.
+    let mut document = looped(task("b", "c"));
+    step(&mut document, "b")["when"] = "not paid".into();
+    assert_eq!(found(&document).len(), 1);
 }
 
 #[test]

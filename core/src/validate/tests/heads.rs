@@ -351,7 +351,7 @@ fn as_23_anchors_on_steps_that_are_not_done_by_then() {
     assert_found(
         &with_anchor("on", "step.x"),
         &[
-            "warning|step \"b\"|on counts from step \"x\", and there is a way here that does not pass it",
+            "error|step \"b\"|on counts from step \"x\", and there is a way here that does not pass it",
         ],
     );
     let mut document = sample("task");

@@ -233,6 +233,16 @@ fn a_join_that_is_reached_without_its_parallel_step_is_refused() {
     step(&mut document, "p")["next"] = "after".into();
     assert_found(&document, &[]);
 
+    // A person who skips it takes one branch alone.
+    let mut document = parallel();
+    step(&mut document, "p")["next"] = "b".into();
+    assert_found(
+        &document,
+        &[
+            "error|step \"p\"|its next \"b\" belongs to a branch of parallel step \"p\", which is not on the way",
+        ],
+    );
+
     let mut document = parallel();
     let first = step(&mut document, "first");
     *first = json!({"name": "first", "kind": "decision", "description": "d", "next": "p",
@@ -269,5 +279,38 @@ fn a_way_back_to_the_join_alone_is_refused() {
         &[
             "error|step \"r\"|the target \"j\" of its leg \"again\" is the join of parallel step \"p\", which is not on the way",
         ],
+    );
+}
+
+#[test]
+fn a_link_into_the_middle_of_another_branch_s_loop_is_refused() {
+    // Whoever enters the loop comes to each of its steps, so the steps themselves do not say whose they are.
+    let mut document = parallel();
+    let a = step(&mut document, "a");
+    a["kind"] = "decision".into();
+    a.as_object_mut().unwrap().remove("text");
+    a["legs"] = json!([{"name": "odd", "when": "true", "next": "r"}]);
+    step(&mut document, "b")["next"] = "r".into();
+    add(
+        &mut document,
+        json!({"name": "r", "kind": "repeat", "back_to": "b", "max_visits": 2, "exhausted": "j"}),
+    );
+    assert_found(
+        &document,
+        &[
+            "error|step \"a\"|the target \"r\" of its leg \"odd\" belongs to branch \"b\" of parallel step \"p\"",
+        ],
+    );
+    // The same for the answers of a question.
+    let document = workflow(json!([
+        question("q", &[("A", "a"), ("B", "b")]),
+        note("a", "r"),
+        note("b", "r"),
+        {"name": "r", "kind": "repeat", "back_to": "b", "max_visits": 2, "exhausted": "f"},
+        finish("f")
+    ]));
+    assert_found(
+        &document,
+        &["error|step \"a\"|its next \"r\" belongs to answer \"B\" of question \"q\""],
     );
 }
