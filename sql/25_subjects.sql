@@ -41,7 +41,7 @@ CREATE TABLE wf.inbox (
     -- cached by the backend: the order within a transaction is all that matters, and bulk statements are faster
     inbox_id   bigint GENERATED ALWAYS AS IDENTITY (CACHE 64),
     subject_id integer NOT NULL,
-    key        text,                       -- null: every open case of the subject (TRUNCATE), an unresolved watch, packed
+    key        text COLLATE "C",           -- null: every open case of the subject (TRUNCATE), an unresolved watch, packed
     op         "char" NOT NULL,            -- i, u, d, t (truncate), w (watched row), r (reconcile), e (binding error)
     watch_id   integer,
     watched    text,                       -- op w: JSON object of the watched row's columns, as text

@@ -296,11 +296,16 @@ fn loaded(row: RowRef<'_>) -> Loaded {
 }
 
 fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
+    if ids.is_empty() {
+        return HashMap::new();
+    }
     let rows = spi::query(
         "SELECT t.case_id, t.step_no, t.visit, t.state::text, t.attempts, t.arrived, t.entered_at,
-                t.run_at, t.due_at, k.task_id
+                t.run_at, t.due_at,
+                CASE WHEN t.state NOT IN ('scheduled', 'joining', 'sending') THEN (
+                    SELECT k.task_id FROM wf.tasks AS k
+                    WHERE k.case_id = t.case_id AND k.step_no = t.step_no AND k.visit = t.visit) END
          FROM wf.case_steps AS t
-         LEFT JOIN wf.tasks AS k ON k.case_id = t.case_id AND k.step_no = t.step_no AND k.visit = t.visit
          WHERE t.case_id = ANY ($1) ORDER BY t.case_id, t.step_no, t.visit",
         &[array(ids.iter().copied())],
     );

@@ -100,12 +100,10 @@ fn latest(version: &Version, keys: &[&str]) -> HashMap<String, Latest> {
         "SELECT s.key, c.case_id, c.ended_at IS NULL,
                 c.outcome IS NOT DISTINCT FROM $4 AND NOT EXISTS (
                     SELECT FROM wf.case_subjects AS p JOIN wf.cases AS e ON e.case_id = p.case_id
-                    WHERE p.key = k.key AND p.subject_id = $2 AND p.workflow_id = $3 AND p.slot <> 0
+                    WHERE p.key = s.key AND p.subject_id = $2 AND p.workflow_id = $3 AND p.slot <> 0
                       AND e.outcome IS DISTINCT FROM $4)
-         FROM (SELECT unnest($1::text[]) AS key) AS k
-         JOIN wf.case_subjects AS s
-              ON s.key = k.key AND s.subject_id = $2 AND s.workflow_id = $3 AND s.slot = 0
-         JOIN wf.cases AS c ON c.case_id = s.case_id",
+         FROM wf.case_subjects AS s JOIN wf.cases AS c ON c.case_id = s.case_id
+         WHERE s.key = ANY ($1) AND s.subject_id = $2 AND s.workflow_id = $3 AND s.slot = 0",
         &[
             array(keys.iter().copied()),
             arg(version.subject.id),
