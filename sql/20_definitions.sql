@@ -2,11 +2,13 @@
 -- projected from it when a version is saved, so that SQL can join them.
 CREATE TABLE wf.workflows (
     workflow_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name        text NOT NULL UNIQUE CHECK (name <> ''),
+    name        text NOT NULL CHECK (name <> ''),
     owner       regrole NOT NULL,
     enabled     boolean NOT NULL DEFAULT false,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    dropped_at  timestamptz                -- kept for the cases that it had; its name is free again
 );
+CREATE UNIQUE INDEX workflows_name ON wf.workflows (name) WHERE dropped_at IS NULL;
 
 CREATE TABLE wf.versions (
     version_id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -269,7 +269,8 @@ CREATE VIEW wf.workflow_stats AS
         GROUP BY c.workflow_id) AS o ON o.workflow_id = w.workflow_id
     LEFT JOIN (
         SELECT i.workflow, count(*) AS incidents FROM wf.incidents AS i GROUP BY i.workflow
-        ) AS i ON i.workflow = w.name;
+        ) AS i ON i.workflow = w.name
+    WHERE w.dropped_at IS NULL;
 
 -- What is measured has its check even when there is nothing wrong, so that a monitor can tell silence from health.
 -- Ages of ERP changes are in real time, those of what the engine plans in its own.

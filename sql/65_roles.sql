@@ -39,7 +39,10 @@ BEGIN
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,
-                retry,skip,reconcile,validate,validate_document,document_schema,export}';
+                retry,skip,reconcile,validate,validate_document,document_schema,export,
+                define,import,clone,publish,enable,disable,
+                create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
+                add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
             tables := tables || '{notes}'::text[];
         WHEN 'agent' THEN
             functions := '{now,complete,complete_step,branch}';
@@ -84,7 +87,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION wf.grant_role(regrole, text) IS
-    'Gives a role the rights of a kind. owner: everything but the clock; manager: starts, moves and ends cases, and sees everything; agent: settles tasks, and sees the worklist and the cases; sender: leases and reports messages; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
+    'Gives a role the rights of a kind. owner: everything but the clock; manager: makes and edits workflows of its own, starts, moves and ends cases, and sees everything; agent: settles tasks, and sees the worklist and the cases; sender: leases and reports messages; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
 
 CREATE FUNCTION wf.revoke_role(role regrole) RETURNS void
     LANGUAGE plpgsql

@@ -16,6 +16,7 @@ COMMENT ON SCHEMA wf IS 'Workflows, their cases, and what people and programs do
 COMMENT ON TABLE wf.clock IS 'The time at which the engine''s clock is frozen; no row: it runs with real time.';
 COMMENT ON TABLE wf.workflows IS 'The workflows, and whether they are on.';
 COMMENT ON COLUMN wf.workflows.owner IS 'With its rights, and no others, the workflow''s conditions and updates run.';
+COMMENT ON COLUMN wf.workflows.dropped_at IS 'When it was dropped: then only the cases that it had still name it.';
 COMMENT ON TABLE wf.versions IS 'The versions of the workflows. A published one never changes again.';
 COMMENT ON COLUMN wf.versions.document IS 'The definition; phases, steps, transitions and templates are rows made from it.';
 COMMENT ON COLUMN wf.versions.subject_id IS 'The bound table; set when published.';

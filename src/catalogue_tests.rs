@@ -148,7 +148,9 @@ mod tests {
             who(&|r| may(r, "now")),
             "the Owner manager agent sender reader"
         );
-        assert_eq!(who(&|r| may(r, "publish")), "the Owner");
+        assert_eq!(who(&|r| may(r, "publish")), "the Owner manager");
+        assert_eq!(who(&|r| may(r, "add_step")), "the Owner manager");
+        assert_eq!(who(&|r| may(r, "set_participant")), "the Owner");
         assert_eq!(who(&|r| may(r, "_run_round")), "the Owner");
         assert_eq!(who(&|r| may(r, "cancel")), "the Owner manager");
         assert_eq!(who(&|r| may(r, "complete")), "the Owner manager agent");

@@ -101,9 +101,15 @@ extension_sql_file!(
 );
 
 extension_sql_file!(
+    "../sql/53_editing_api.sql",
+    name = "editing_api",
+    requires = ["outbox_api"]
+);
+
+extension_sql_file!(
     "../sql/60_views.sql",
     name = "views",
-    requires = ["outbox_api"]
+    requires = ["editing_api"]
 );
 extension_sql_file!(
     "../sql/61_views_comments.sql",

@@ -166,6 +166,7 @@ pub struct Common {
     pub when: Option<String>,
     /// The step that follows; the next one in the document if absent.
     #[serde(default)]
+    #[schemars(extend("x-step" = "leads-to"))]
     pub next: Option<String>,
     /// Says that several answers of a question meet here on purpose.
     #[serde(default)]
@@ -173,7 +174,7 @@ pub struct Common {
 }
 
 /// The names of the fields of `Common`, to tell them from the kind's own.
-const COMMON_FIELDS: [&str; 9] = [
+pub(crate) const COMMON_FIELDS: [&str; 9] = [
     "name",
     "kind",
     "description",

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     State,
     /// No such step, leg or outcome (42704).
     Unknown,
+    /// The name is taken (42710).
+    Duplicate,
 }
 
 impl ErrorCode {
@@ -37,6 +39,7 @@ impl ErrorCode {
             ErrorCode::Anchor | ErrorCode::MissingValue => "22004",
             ErrorCode::State => "55000",
             ErrorCode::Unknown => "42704",
+            ErrorCode::Duplicate => "42710",
         }
     }
 }

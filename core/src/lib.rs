@@ -1,6 +1,7 @@
 //! The rules of workflow_engine, as pure functions: nothing here knows PostgreSQL, reads a clock or does I/O.
 //!
 //! * `document`, `kinds`, `program`: what a workflow is; its compiled form
+//! * `edit`: changing a document one thing at a time
 //! * `validate`: what is wrong with one, all of it at once
 //! * `schema`: the JSON Schema of a document
 //! * `game`: the token game; what an event does to a case
@@ -12,6 +13,7 @@
 pub mod calendar;
 pub mod dates;
 pub mod document;
+pub mod edit;
 pub mod error;
 pub mod finding;
 pub mod game;

@@ -344,7 +344,7 @@ impl Program {
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
             let starts = index == 0
-                || step.is_manual()
+                || step.kind.begins_stage()
                 || step.on.is_some()
                 || self.steps[index - 1].phase != step.phase;
             stage += i16::from(starts);

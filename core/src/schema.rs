@@ -2,6 +2,10 @@
 //!
 //! It says what `Document::parse` accepts: fields, their types, the kinds of steps. What makes a workflow sound is
 //! for `validate`.
+//!
+//! Two keywords of our own say what a text names, for programs that change documents (`edit` is one). `x-step`: a step,
+//! to which the field `leads-to`, or to which its own step `belongs-to`, or from which a date counts (`anchor`, as
+//! `step.<name>`). `x-outcome`: the outcome whose leg the field is.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

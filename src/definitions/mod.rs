@@ -1,9 +1,11 @@
 //! Workflows as documents: define, validate, publish, enable, export, import, clone.
 //!
 //! * `store`: the rows of a version  * `check`: what the catalogue says about a definition
+//! * `edit`: drafts changed one thing at a time
 //! * `expression`: that a condition is one expression and nothing else
 
 mod check;
+mod edit;
 mod enable;
 mod expression;
 mod store;
@@ -192,7 +194,10 @@ fn publish(workflow: Option<&str>) -> i32 {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("workflow \"{name}\" has no draft to publish"),
                 None,
-                Some("Save one with wf.define; a published version never changes.".to_owned()),
+                Some(
+                    "Save one with wf.define, or change something with the editing functions; a published version never changes."
+                        .to_owned(),
+                ),
             );
         };
         let document = Document::parse(&store::document(draft)).or_raise();
@@ -234,7 +239,14 @@ fn rows(findings: Vec<Finding>) -> FindingRows {
 }
 
 fn save(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> Defined {
+    TableIterator::once(save_document(text, caller, actor))
+}
+
+/// Saves a document as the draft of the workflow it names: the one way in. Gives back the workflow's name, the draft's
+/// number, and how many findings it has.
+fn save_document(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> (String, i32, i32) {
     let document = Document::parse(text).or_raise();
+    lock(&document.head.name);
     let row = find_workflow(&document.head.name);
     if let Some(row) = &row {
         must_own(row, caller);
@@ -242,15 +254,24 @@ fn save(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> Defined {
     let (name, version) = store::save_draft(row, text, &document, caller, actor);
     let owner = workflow(&name).owner;
     let findings = check::findings(document, owner);
-    TableIterator::new(vec![(
-        name,
-        version,
-        i32::try_from(findings.len()).unwrap_or(i32::MAX),
-    )])
+    let findings = i32::try_from(findings.len()).unwrap_or(i32::MAX);
+    (name, version, findings)
 }
 
-/// A workflow that the caller may change.
+/// Keeps other designers of a workflow waiting until this transaction ends: each of them then goes on from what the one
+/// before has left. Those who read it, and the engine, do not wait.
+fn lock(name: &str) {
+    spi::query(
+        "SELECT 1 FROM wf.workflows AS w WHERE w.name = $1 AND w.dropped_at IS NULL FOR NO KEY UPDATE",
+        &[arg(name)],
+    );
+}
+
+/// A workflow that the caller may change, locked against other designers.
 pub(super) fn owned(name: &str, caller: pgrx::pg_sys::Oid) -> WorkflowRow {
+    // First, so that nobody waits for a workflow that is not theirs, or keeps its owner waiting.
+    must_own(&workflow(name), caller);
+    lock(name);
     let row = workflow(name);
     must_own(&row, caller);
     row
@@ -272,12 +293,14 @@ fn must_own(row: &WorkflowRow, caller: pgrx::pg_sys::Oid) {
 }
 
 fn latest(name: &str) -> Latest {
-    let row = workflow(name);
-    let version = row.draft.or(row.published);
+    latest_of(&workflow(name))
+}
+
+fn latest_of(row: &WorkflowRow) -> Latest {
     Latest {
-        version,
+        version: row.draft.or(row.published),
         owner: row.owner,
-        name: row.name,
+        name: row.name.clone(),
     }
 }
 
@@ -289,7 +312,7 @@ struct Latest {
 
 fn document_of(latest: &Latest) -> String {
     match latest.version {
-        Some(version) => store::document(version),
+        Some(version) => under_name(store::document(version), &latest.name),
         None => raise_as(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
@@ -310,6 +333,14 @@ fn refuse_existing(name: &str) {
             None,
             Some("Give another name, or change the workflow with wf.define.".to_owned()),
         );
+    }
+}
+
+/// A version's document under its workflow's present name: a published one keeps the name it was published with.
+fn under_name(text: String, name: &str) -> String {
+    match serde_json::from_str::<Value>(&text) {
+        Ok(document) if document.get("name").is_some_and(|n| n != name) => renamed(&text, name),
+        _ => text,
     }
 }
 

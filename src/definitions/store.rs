@@ -3,10 +3,11 @@
 use pgrx::pg_sys::Oid;
 use workflow_core::document::Document;
 use workflow_core::program::{Program, Roles};
+use workflow_core::{Error, ErrorCode};
 
 use crate::api::now;
 use crate::engine::versions::WorkflowRow;
-use crate::pg::raise::internal;
+use crate::pg::raise::{internal, raise};
 use crate::pg::spi;
 use crate::pg::types::{arg, array, array_of};
 use crate::subjects::subject;
@@ -34,14 +35,20 @@ pub fn save_draft(
         Some(row) => (row.id, row.draft),
         None => {
             let rows = spi::query(
-                "INSERT INTO wf.workflows (name, owner, created_at) VALUES ($1, $2::regrole, $3) RETURNING workflow_id",
+                "INSERT INTO wf.workflows (name, owner, created_at) VALUES ($1, $2::regrole, $3)
+                 ON CONFLICT DO NOTHING RETURNING workflow_id",
                 &[arg(name.as_str()), arg(owner), arg(now())],
             );
-            (
-                rows.first()
-                    .map_or_else(|| internal("no workflow id"), |r| r.must(1)),
-                None,
-            )
+            let Some(row) = rows.first() else {
+                raise(
+                    Error::new(
+                        ErrorCode::Duplicate,
+                        format!("workflow \"{name}\" has just been made by somebody else"),
+                    )
+                    .hint("Give another name, or change that workflow."),
+                );
+            };
+            (row.must(1), None)
         }
     };
     let rows = match draft {
@@ -63,6 +70,32 @@ pub fn save_draft(
     };
     project(row.must(1), text);
     (name, row.must(2))
+}
+
+/// Puts another text into a draft that says the same to everything projected from it.
+pub fn rewrite_draft(draft: i32, text: &str) {
+    spi::query(
+        "UPDATE wf.versions AS v SET document = $2::json WHERE v.version_id = $1",
+        &[arg(draft), arg(text)],
+    );
+}
+
+/// Throws a draft away, with what was projected from it.
+pub fn drop_draft(draft: i32) {
+    spi::query(
+        "DELETE FROM wf.versions AS v WHERE v.version_id = $1",
+        &[arg(draft)],
+    );
+}
+
+/// The number of a version.
+pub fn number(version: i32) -> i32 {
+    let rows = spi::query(
+        "SELECT v.number FROM wf.versions AS v WHERE v.version_id = $1",
+        &[arg(version)],
+    );
+    rows.first()
+        .map_or_else(|| internal("a version without a row"), |row| row.must(1))
 }
 
 /// Makes a draft the published version; the one before it is retired, its cases go on running on it.

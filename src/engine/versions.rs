@@ -57,7 +57,7 @@ pub fn version(id: i32) -> Rc<Version> {
 
 fn load(id: i32) -> Version {
     let rows = spi::query(
-        "SELECT v.document::text, v.workflow_id, w.owner::oid
+        "SELECT v.document::text, v.workflow_id, w.owner::oid, w.name
          FROM wf.versions AS v JOIN wf.workflows AS w ON w.workflow_id = v.workflow_id
          WHERE v.version_id = $1",
         &[arg(id)],
@@ -65,7 +65,9 @@ fn load(id: i32) -> Version {
     let Some(row) = rows.first() else {
         internal(&format!("version {id} is gone while a case runs on it"));
     };
-    let document = Document::parse(&row.must::<String>(1)).or_raise();
+    let mut document = Document::parse(&row.must::<String>(1)).or_raise();
+    // The workflow may have been renamed since.
+    document.head.name = row.must(4);
     let subject = subject::by_name(&document.head.subject);
     subject.require_usable();
     let mut program = Program::compile(document, roles(&subject));
@@ -114,7 +116,7 @@ pub fn find_workflow(name: &str) -> Option<WorkflowRow> {
                  WHERE v.workflow_id = w.workflow_id AND v.state = 'published'),
                 (SELECT v.version_id FROM wf.versions AS v
                  WHERE v.workflow_id = w.workflow_id AND v.state = 'draft')
-         FROM wf.workflows AS w WHERE w.name = $1",
+         FROM wf.workflows AS w WHERE w.name = $1 AND w.dropped_at IS NULL",
         &[arg(name)],
     );
     rows.first().map(|row| WorkflowRow {
@@ -131,7 +133,7 @@ pub fn find_workflow(name: &str) -> Option<WorkflowRow> {
 pub fn workflow(name: &str) -> WorkflowRow {
     find_workflow(name).unwrap_or_else(|| {
         let rows = spi::query(
-            "SELECT w.name FROM wf.workflows AS w ORDER BY w.name LIMIT 20",
+            "SELECT w.name FROM wf.workflows AS w WHERE w.dropped_at IS NULL ORDER BY w.name LIMIT 20",
             &[],
         );
         let names: Vec<String> = rows

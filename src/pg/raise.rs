@@ -16,6 +16,7 @@ pub fn sqlstate(code: ErrorCode) -> PgSqlErrorCode {
         }
         ErrorCode::State => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         ErrorCode::Unknown => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        ErrorCode::Duplicate => PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
     }
 }
 

@@ -83,6 +83,7 @@ impl JsonSchema for Anchor {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "x-step": "anchor",
             "pattern": r"^(case_start|previous_done|step\..+|subject\..+)$",
             "description": "What a date counts from: `case_start`, `previous_done` (the step before was done), `step.<name>` (that step was done), or `subject.<column>` (a date or timestamp column of the subject)."
         })

@@ -70,8 +70,8 @@ fn an_unknown_kind_lists_the_known_ones() {
     assert_eq!(
         problems(&document),
         [
-            "step \"f\": unknown kind \"e-mail\"; known kinds are task, call, question, email, sms, letter, note, \
-             update, decision, wait, parallel, join, repeat, finish"
+            "step \"f\": unknown kind \"e-mail\"; known kinds are task, call, question, button, event, email, sms, \
+             letter, note, update, decision, wait, parallel, join, repeat, finish"
         ]
     );
 }

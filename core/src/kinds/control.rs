@@ -14,6 +14,7 @@ pub struct Decision {
     pub legs: Vec<Case>,
     /// The step to go to when no condition is true; the step's `next` if absent.
     #[serde(default)]
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "otherwise"))]
     pub otherwise: Option<String>,
 }
 
@@ -26,6 +27,7 @@ pub struct Case {
     /// SQL condition over the subject's details, `vars` and `answers`.
     pub when: String,
     /// The step it leads to.
+    #[schemars(extend("x-step" = "leads-to"))]
     pub next: String,
 }
 
@@ -39,6 +41,7 @@ pub struct Wait {}
 #[serde(deny_unknown_fields)]
 pub struct Parallel {
     /// The first step of each branch.
+    #[schemars(extend("x-step" = "leads-to"))]
     pub branches: Vec<String>,
 }
 
@@ -47,6 +50,7 @@ pub struct Parallel {
 #[serde(deny_unknown_fields)]
 pub struct Join {
     /// The parallel step whose branches meet here.
+    #[schemars(extend("x-step" = "belongs-to"))]
     pub of: String,
 }
 
@@ -55,10 +59,12 @@ pub struct Join {
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
     /// The step to visit again.
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "again"))]
     pub back_to: String,
     /// How often that step may be visited in all.
     pub max_visits: u32,
     /// The step to go to when the visits are used up.
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "exhausted"))]
     pub exhausted: String,
 }
 

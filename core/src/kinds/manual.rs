@@ -18,6 +18,7 @@ pub struct Choice {
     pub label: Option<String>,
     /// The step it leads to; the step's `next` if absent.
     #[serde(default)]
+    #[schemars(extend("x-step" = "leads-to"))]
     pub next: Option<String>,
 }
 

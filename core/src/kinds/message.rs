@@ -19,6 +19,7 @@ macro_rules! message_kind {
             /// The step to go to when the message cannot reach anybody: no address, bounced, given up by the
             /// sender. Without it such a message becomes an incident.
             #[serde(default)]
+            #[schemars(extend("x-step" = "leads-to", "x-outcome" = "undeliverable"))]
             pub otherwise: Option<String>,
         }
 

@@ -5,6 +5,7 @@
 //! kind is a new file and an entry here, and no branch anywhere else.
 
 mod control;
+mod event;
 mod manual;
 mod message;
 mod record;
@@ -200,6 +201,21 @@ pub trait StepKind: Debug {
         false
     }
 
+    /// Whether it is a button, whose leg leads to the event that it has been pushed.
+    fn brings_event(&self) -> bool {
+        false
+    }
+
+    /// The button whose push it stands for.
+    fn event_of(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether a new stage begins with it: an event, or what a person settles.
+    fn begins_stage(&self) -> bool {
+        matches!(self.nature(), Nature::Manual { .. })
+    }
+
     /// Whether it makes no sense without a date in `on`.
     fn waits_for_date(&self) -> bool {
         false
@@ -239,6 +255,8 @@ pub const KINDS: &[Entry] = &[
     entry::<manual::Task>("task"),
     entry::<manual::Call>("call"),
     entry::<manual::Question>("question"),
+    entry::<event::Button>("button"),
+    entry::<event::Event>("event"),
     entry::<message::Email>("email"),
     entry::<message::Sms>("sms"),
     entry::<message::Letter>("letter"),
@@ -251,6 +269,8 @@ pub const KINDS: &[Entry] = &[
     entry::<control::Repeat>("repeat"),
     entry::<control::Finish>("finish"),
 ];
+
+pub use event::event_of_button;
 
 /// Reads the fields of a kind.
 pub fn parse(name: &str, fields: Value) -> Result<Box<dyn StepKind>, String> {

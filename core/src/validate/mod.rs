@@ -5,9 +5,11 @@
 //! * `flow`: where tokens go, and whether they arrive     * `cycles`: loops without end, cases without end
 //! * `branches`: answers that cross (`crossing`)          * `parallel`: branches and their joins (`nesting`)
 //! * `graph`, `paths`: the steps as a graph, and the ways through it that findings show
+//! * `companions`: buttons and the events that they bring about
 //! * `uses`: what the definition asks of the subject, for the shell, which has the catalogue to check it against
 
 mod branches;
+mod companions;
 mod crossing;
 mod cycles;
 mod dates;
@@ -50,6 +52,7 @@ pub fn validate(program: &Program) -> Findings {
         flow::check(&graph, &mut findings);
         cycles::check(&graph, &mut findings);
         branches::check(&graph, &mut findings);
+        companions::check(&graph, &mut findings);
         parallel::check(&graph, &nesting, &mut findings);
     }
     findings
@@ -75,7 +78,7 @@ fn hint_for<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>, otherwis
 }
 
 /// Names that nobody can type, read or store.
-fn check_name(place: &str, what: &str, name: &str, findings: &mut Findings) {
+pub(crate) fn check_name(place: &str, what: &str, name: &str, findings: &mut Findings) {
     if name.trim().is_empty() {
         findings.error(
             place,

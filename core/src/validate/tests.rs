@@ -1,5 +1,6 @@
 //! Every finding, on the smallest document that shows it.
 
+mod companions;
 mod explore;
 mod flow;
 mod heads;

@@ -1,0 +1,392 @@
+//! Editing functions: each changes a workflow's draft by one thing and saves it the way wf.define does. A published
+//! workflow gets a draft by its first edit.
+//!
+//! What an edit makes of a document is in `workflow_core::edit`; here are the rows, the locks and the rights.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use workflow_core::edit::{self, Edit, Fields, Place, apply};
+
+use super::{document_of, latest_of, owned, refuse_existing, save_document, store};
+use crate::api::{actor, given, now};
+use crate::engine::as_engine;
+use crate::engine::versions;
+use crate::pg::acting::current_role;
+use crate::pg::json::JsonbText;
+use crate::pg::raise::{OrRaise, raise_as};
+use crate::pg::spi;
+use crate::pg::types::arg;
+
+/// What every editing function returns: the draft, how many findings it has, and what leads elsewhere than before.
+type Edited = TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+>;
+
+/// Makes a draft of a new workflow: one phase with one step.
+#[pg_extern(sql = false)]
+fn create_workflow(
+    workflow: Option<&str>,
+    subject: Option<&str>,
+    fields: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let (name, subject) = (given("workflow", workflow), given("subject", subject));
+    let fields = read(fields);
+    let (caller, actor) = (current_role(), actor());
+    as_engine(|| {
+        let text = edit::create(name, subject, fields).or_raise();
+        refuse_existing(name);
+        saved(&text, Vec::new(), caller, &actor)
+    })
+}
+
+/// Changes fields of the workflow itself.
+#[pg_extern(sql = false)]
+fn set_workflow(
+    workflow: Option<&str>,
+    fields: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let fields = read(Some(given("fields", fields)));
+    change(workflow, Edit::SetWorkflow { fields })
+}
+
+/// Gives a workflow another name, at once and for all its versions.
+#[pg_extern(sql = false)]
+fn rename_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
+    let (name, new_name) = (given("workflow", workflow), given("new_name", new_name));
+    let caller = current_role();
+    as_engine(|| {
+        let row = owned(name, caller);
+        if name == new_name {
+            return new_name.to_owned();
+        }
+        let text = edit::rename(&document_of(&latest_of(&row)), new_name).or_raise();
+        refuse_existing(new_name);
+        spi::query(
+            "UPDATE wf.workflows AS w SET name = $2 WHERE w.workflow_id = $1",
+            &[arg(row.id), arg(new_name)],
+        );
+        if let Some(draft) = row.draft {
+            store::rewrite_draft(draft, &text);
+        }
+        // Compiled versions carry the name for texts and messages.
+        versions::forget();
+        new_name.to_owned()
+    })
+}
+
+/// Deletes a workflow without open cases. What its cases have done stays.
+#[pg_extern(sql = false)]
+fn drop_workflow(workflow: Option<&str>) {
+    let name = given("workflow", workflow);
+    let caller = current_role();
+    as_engine(|| {
+        let row = owned(name, caller);
+        let open = open_cases(row.id);
+        if open > 0 {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("workflow \"{name}\" cannot be dropped: it has {open} open case(s)"),
+                Some("wf.case_progress lists them.".to_owned()),
+                Some("Let them end, or cancel them with wf.cancel; wf.disable keeps new ones from starting.".to_owned()),
+            );
+        }
+        if let Some(draft) = row.draft {
+            store::drop_draft(draft);
+        }
+        if never_published(row.id) {
+            spi::query(
+                "DELETE FROM wf.workflows AS w WHERE w.workflow_id = $1",
+                &[arg(row.id)],
+            );
+        } else {
+            // History and reports still name the workflow of the cases that have ended.
+            spi::query(
+                "UPDATE wf.workflows AS w SET enabled = false, dropped_at = $2 WHERE w.workflow_id = $1",
+                &[arg(row.id), arg(now())],
+            );
+        }
+    });
+}
+
+/// Adds an empty phase.
+#[pg_extern(sql = false)]
+fn add_phase(
+    workflow: Option<&str>,
+    phase: Option<&str>,
+    after: Option<&str>,
+    before: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let phase = given("phase", phase);
+    let place = Place { after, before };
+    change(workflow, Edit::AddPhase { phase, place })
+}
+
+/// Gives a phase another name.
+#[pg_extern(sql = false)]
+fn rename_phase(
+    workflow: Option<&str>,
+    phase: Option<&str>,
+    new_name: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let (phase, new_name) = (given("phase", phase), given("new_name", new_name));
+    change(workflow, Edit::RenamePhase { phase, new_name })
+}
+
+/// Removes a phase with its steps.
+#[pg_extern(sql = false)]
+fn remove_phase(
+    workflow: Option<&str>,
+    phase: Option<&str>,
+    instead: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let phase = given("phase", phase);
+    change(workflow, Edit::RemovePhase { phase, instead })
+}
+
+/// Adds a step; a button brings its event.
+#[pg_extern(sql = false)]
+fn add_step(
+    workflow: Option<&str>,
+    step: Option<&str>,
+    kind: Option<&str>,
+    fields: Option<JsonbText>,
+    phase: Option<&str>,
+    after: Option<&str>,
+    before: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let (step, kind) = (given("step", step), given("kind", kind));
+    let edit = Edit::AddStep {
+        step,
+        kind,
+        fields: read(fields),
+        phase,
+        place: Place { after, before },
+    };
+    change(workflow, edit)
+}
+
+/// Changes fields of a step.
+#[pg_extern(sql = false)]
+fn set_step(
+    workflow: Option<&str>,
+    step: Option<&str>,
+    fields: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let step = given("step", step);
+    let fields = read(Some(given("fields", fields)));
+    change(workflow, Edit::SetStep { step, fields })
+}
+
+/// Puts a step elsewhere.
+#[pg_extern(sql = false)]
+fn move_step(
+    workflow: Option<&str>,
+    step: Option<&str>,
+    phase: Option<&str>,
+    after: Option<&str>,
+    before: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let step = given("step", step);
+    let place = Place { after, before };
+    change(workflow, Edit::MoveStep { step, phase, place })
+}
+
+/// Removes a step.
+#[pg_extern(sql = false)]
+fn remove_step(
+    workflow: Option<&str>,
+    step: Option<&str>,
+    instead: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let step = given("step", step);
+    change(workflow, Edit::RemoveStep { step, instead })
+}
+
+/// Lets a step lead to another one.
+#[pg_extern(sql = false)]
+fn add_transition(
+    workflow: Option<&str>,
+    from_step: Option<&str>,
+    to_step: Option<&str>,
+    outcome: Option<&str>,
+    condition: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let (from, to) = (given("from_step", from_step), given("to_step", to_step));
+    let edit = Edit::AddTransition {
+        from,
+        to,
+        outcome,
+        condition,
+    };
+    change(workflow, edit)
+}
+
+/// Takes an outcome away, or the step's `next`.
+#[pg_extern(sql = false)]
+fn remove_transition(
+    workflow: Option<&str>,
+    from_step: Option<&str>,
+    outcome: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(workflow, String),
+        name!(version, i32),
+        name!(findings, i32),
+        name!(changes, Vec<String>),
+    ),
+> {
+    let from = given("from_step", from_step);
+    change(workflow, Edit::RemoveTransition { from, outcome })
+}
+
+/// Throws the draft away; a workflow that was never published goes with it. Gives back the number of the version that
+/// is published.
+#[pg_extern(sql = false)]
+fn discard(workflow: Option<&str>) -> Option<i32> {
+    let name = given("workflow", workflow);
+    let caller = current_role();
+    as_engine(|| {
+        let row = owned(name, caller);
+        let Some(draft) = row.draft else {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("workflow \"{name}\" has no draft to discard"),
+                Some("What is published stays as it is.".to_owned()),
+                Some("To delete the workflow, use wf.drop_workflow.".to_owned()),
+            );
+        };
+        store::drop_draft(draft);
+        if never_published(row.id) {
+            spi::query(
+                "DELETE FROM wf.workflows AS w WHERE w.workflow_id = $1",
+                &[arg(row.id)],
+            );
+        }
+        row.published.map(store::number)
+    })
+}
+
+/// Applies an edit to a workflow's draft, or to what is published if it has none, and saves the result as its draft.
+fn change(workflow: Option<&str>, edit: Edit<'_>) -> Edited {
+    let name = given("workflow", workflow);
+    let (caller, actor) = (current_role(), actor());
+    as_engine(|| {
+        let row = owned(name, caller);
+        let edited = apply(&document_of(&latest_of(&row)), edit).or_raise();
+        saved(&edited.text, edited.changes, caller, &actor)
+    })
+}
+
+/// Saves a document as wf.define does.
+fn saved(text: &str, changes: Vec<String>, caller: Oid, actor: &str) -> Edited {
+    let (name, version, findings) = save_document(text, caller, actor);
+    TableIterator::once((name, version, findings, changes))
+}
+
+fn read(fields: Option<JsonbText>) -> Fields {
+    fields.map_or_else(Fields::default, |text| edit::fields(&text.0).or_raise())
+}
+
+fn open_cases(workflow: i32) -> i64 {
+    let rows = spi::query(
+        "SELECT count(*) FROM wf.cases AS c WHERE c.workflow_id = $1 AND c.ended_at IS NULL",
+        &[arg(workflow)],
+    );
+    rows.first().map_or(0, |row| row.must(1))
+}
+
+fn never_published(workflow: i32) -> bool {
+    let rows = spi::query(
+        "SELECT 1 FROM wf.versions AS v WHERE v.workflow_id = $1 AND v.state <> 'draft' LIMIT 1",
+        &[arg(workflow)],
+    );
+    rows.is_empty()
+}
