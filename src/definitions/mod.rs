@@ -246,11 +246,7 @@ fn save(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> Defined {
 /// number, and how many findings it has.
 fn save_document(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> (String, i32, i32) {
     let document = Document::parse(text).or_raise();
-    lock(&document.head.name);
-    let row = find_workflow(&document.head.name);
-    if let Some(row) = &row {
-        must_own(row, caller);
-    }
+    let row = find_workflow(&document.head.name).map(|row| owned(&row.name, caller));
     let (name, version) = store::save_draft(row, text, &document, caller, actor);
     let owner = workflow(&name).owner;
     let findings = check::findings(document, owner);

@@ -115,6 +115,11 @@ pub(super) fn add_step(
     place: Place<'_>,
 ) -> Result<(), Error> {
     new_step_name(draft, name)?;
+    let event = place.after.and_then(|button| event_behind(draft, button));
+    let place = Place {
+        after: event.as_deref().or(place.after),
+        ..place
+    };
     for field in ["name", "kind"] {
         if fields.contains_key(field) {
             return Err(Error::new(
@@ -134,8 +139,36 @@ pub(super) fn add_step(
     step.insert("name".to_owned(), name.into());
     step.insert("kind".to_owned(), kind.into());
     merge(&mut step, fields);
+    if let Some(neighbour) = place.after {
+        take_over(draft, neighbour, &mut step)?;
+    }
     draft.insert(at, in_order(step));
     bring_event(draft, name)
+}
+
+/// A step that comes after another one leads to where that led by name; that one now leads to it, by their order.
+fn take_over(draft: &mut Draft, neighbour: &str, step: &mut Fields) -> Result<(), Error> {
+    let ends = kind_of(step).is_some_and(|kind| kind.legs().is_empty());
+    let neighbour = draft.step_mut(neighbour)?;
+    let by_next = kind_of(neighbour).is_some_and(|k| k.legs().iter().any(|l| l.target.is_none()));
+    if !by_next {
+        return Ok(());
+    }
+    if let Some(Value::String(next)) = neighbour.shift_remove("next")
+        && !ends
+    {
+        step.entry("next").or_insert(next.into());
+    }
+    Ok(())
+}
+
+/// The name of the event of a button that stands right behind it. What comes after the button comes after that.
+fn event_behind(draft: &Draft, button: &str) -> Option<String> {
+    let mut steps = draft
+        .steps()
+        .skip_while(|step| text(step, "name") != button);
+    let event = steps.nth(1).filter(|step| is_event_of(step, button))?;
+    Some(text(event, "name").to_owned())
 }
 
 /// The end of the last phase.
@@ -243,6 +276,11 @@ pub(super) fn move_step(
     let follows = steps.get(from.step + 1);
     let count = 1 + usize::from(follows.is_some_and(|next| is_event_of(next, name)));
     let moved: Vec<Fields> = steps.drain(from.step..from.step + count).collect();
+    let event = place.after.and_then(|button| event_behind(draft, button));
+    let place = Place {
+        after: event.as_deref().or(place.after),
+        ..place
+    };
     let Some(at) = draft.place(phase, place)? else {
         return Err(Error::new(
             ErrorCode::Definition,

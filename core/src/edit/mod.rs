@@ -58,8 +58,8 @@ pub enum Edit<'a> {
         phase: &'a str,
         instead: Option<&'a str>,
     },
-    /// Adds a step; at the end of the phase if no place is given, and of the last phase if no phase is. A button brings
-    /// its event.
+    /// Adds a step; at the end of the phase if no place is given, and of the last phase if no phase is. After a step
+    /// that leads on by name, it takes its place in between. A button brings its event.
     AddStep {
         step: &'a str,
         kind: &'a str,

@@ -179,6 +179,40 @@ fn rcv_19_phases_and_steps_are_added_where_they_are_wanted() {
 }
 
 #[test]
+fn a_step_added_after_another_one_comes_between_it_and_where_it_led() {
+    let named = done(&line(), link("a", "end", None)).text;
+    let note = || json!({"text": "n"});
+    let edited = done(&named, add("x", "note", note(), after("a")));
+    assert_eq!(flow(&edited.text), ["a>x", "x>end", "b>c", "c>end", "end>"]);
+    let own = json!({"text": "n", "next": "c"});
+    let edited = done(&named, add("x", "note", own, after("a")));
+    assert_eq!(flow(&edited.text)[..2], ["a>x", "x>c"]);
+    // A finish leads nowhere, and what chooses its way is not led elsewhere.
+    let edited = done(&named, add("x", "finish", json!({}), after("a")));
+    assert_eq!(flow(&edited.text)[..2], ["a>x", "x>"]);
+    assert_eq!(
+        value(&edited.text)["phases"][0]["steps"][1]["next"],
+        Value::Null
+    );
+    let edited = done(SCOPE_10, add("x", "note", note(), after("how_to_go_on")));
+    assert!(flow(&edited.text).contains(&"how_to_go_on>a_note,b_email,c_email".to_owned()));
+    // After a button means after its event.
+    let text = done(&named, add("push", "button", json!({}), after("a"))).text;
+    let text = done(&text, add("x", "note", note(), after("push"))).text;
+    let expected = ["a>push", "push>push pushed", "push pushed>x", "x>end"];
+    assert_eq!(flow(&text)[..4], expected);
+    let moved = Edit::MoveStep {
+        step: "b",
+        phase: None,
+        place: after("push"),
+    };
+    assert_eq!(
+        flow(&done(&text, moved).text)[2..4],
+        ["push pushed>b", "b>x"]
+    );
+}
+
+#[test]
 fn a_new_step_has_its_fields_in_the_usual_order() {
     let fields = json!({"next": "a", "text": "t", "when": "true", "description": "D"});
     let edited = done(&line(), add("x", "note", fields, Place::default()));
