@@ -29,40 +29,9 @@ pub extern "C-unwind" fn _PG_init() {
     }
 }
 
+// In the order of the files' numbers, each after the one before it: what is not ordered here may come in any order.
 extension_sql_file!("../sql/00_schema.sql", name = "schema", bootstrap);
-extension_sql_file!(
-    "../sql/15_workers.sql",
-    name = "workers",
-    requires = ["schema"]
-);
-extension_sql_file!("../sql/95_finish.sql", name = "finish", finalize);
 extension_sql_file!("../sql/10_clock.sql", name = "clock", requires = ["schema"]);
-extension_sql_file!(
-    "../sql/20_definitions.sql",
-    name = "definitions",
-    requires = ["clock"]
-);
-extension_sql_file!(
-    "../sql/25_subjects.sql",
-    name = "subjects",
-    requires = ["definitions"]
-);
-extension_sql_file!(
-    "../sql/30_runtime.sql",
-    name = "runtime",
-    requires = ["subjects"]
-);
-extension_sql_file!(
-    "../sql/26_subjects_triggers.sql",
-    name = "subjects_triggers",
-    requires = ["subjects"]
-);
-extension_sql_file!(
-    "../sql/26_subjects_functions.sql",
-    name = "subjects_functions",
-    requires = ["subjects_triggers"]
-);
-
 extension_sql_file!(
     "../sql/11_calendar_data.sql",
     name = "calendar_data",
@@ -79,11 +48,40 @@ extension_sql_file!(
     requires = ["calendars_api"]
 );
 extension_sql_file!(
+    "../sql/15_workers.sql",
+    name = "workers",
+    requires = ["clock_api"]
+);
+extension_sql_file!(
+    "../sql/20_definitions.sql",
+    name = "definitions",
+    requires = ["workers"]
+);
+extension_sql_file!(
+    "../sql/25_subjects.sql",
+    name = "subjects",
+    requires = ["definitions"]
+);
+extension_sql_file!(
+    "../sql/26_subjects_functions.sql",
+    name = "subjects_functions",
+    requires = ["subjects"]
+);
+extension_sql_file!(
+    "../sql/26_subjects_triggers.sql",
+    name = "subjects_triggers",
+    requires = ["subjects_functions"]
+);
+extension_sql_file!(
+    "../sql/30_runtime.sql",
+    name = "runtime",
+    requires = ["subjects_triggers"]
+);
+extension_sql_file!(
     "../sql/40_run_due.sql",
     name = "run_due",
     requires = ["runtime"]
 );
-
 extension_sql_file!(
     "../sql/50_definitions_api.sql",
     name = "definitions_api",
@@ -99,13 +97,11 @@ extension_sql_file!(
     name = "outbox_api",
     requires = ["runtime_api"]
 );
-
 extension_sql_file!(
     "../sql/53_editing_api.sql",
     name = "editing_api",
     requires = ["outbox_api"]
 );
-
 extension_sql_file!(
     "../sql/60_views.sql",
     name = "views",
@@ -122,6 +118,7 @@ extension_sql_file!(
     requires = ["views_comments"]
 );
 extension_sql_file!("../sql/70_dump.sql", name = "dump", requires = ["roles"]);
+extension_sql_file!("../sql/95_finish.sql", name = "finish", finalize);
 
 /// Required by `cargo pgrx test`.
 #[cfg(test)]

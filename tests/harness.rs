@@ -106,3 +106,35 @@ fn the_same_seed_gives_the_same_numbers() {
 fn waiting_ends() {
     eventually_within(Duration::from_millis(20), "a miracle", || None::<()>);
 }
+
+/// Files of the install script that do not require one another may come in any order, and a build that is unlucky
+/// gives a script that does not run.
+#[test]
+fn each_file_of_the_install_script_requires_the_one_before_it() {
+    let source = include_str!("../src/lib.rs");
+    let quoted = |part: &str| -> Vec<String> {
+        let call = part.split(");").next().unwrap_or(part);
+        call.split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let files: Vec<Vec<String>> = source
+        .split("extension_sql_file!(")
+        .skip(1)
+        .map(quoted)
+        .collect();
+    assert!(files.len() > 10);
+    let (first, last) = (&files[0], &files[files.len() - 1]);
+    assert_eq!((first[1].as_str(), last[1].as_str()), ("schema", "finish"));
+    for pair in files[..files.len() - 1].windows(2) {
+        assert_eq!(pair[1].get(2), Some(&pair[0][1]), "{} requires", pair[1][0]);
+        assert!(
+            pair[0][0] < pair[1][0],
+            "{} before {}",
+            pair[0][0],
+            pair[1][0]
+        );
+    }
+}
