@@ -21,6 +21,9 @@ pub const FORMAT: u32 = 1;
 /// How many steps a workflow may have; far more than anybody can follow, and checked in a moment.
 pub const MAX_STEPS: usize = 1_000;
 
+/// How many legs the steps of a workflow may have in all: ten for each step, for the same reason.
+pub const MAX_LEGS: usize = 10 * MAX_STEPS;
+
 /// A workflow, as written.
 #[derive(Debug)]
 pub struct Document {
@@ -231,6 +234,13 @@ impl Document {
                 if steps > MAX_STEPS {
                     problems.push(format!(
                         "the workflow has {steps} steps; at most {MAX_STEPS} are allowed"
+                    ));
+                }
+                let all = phases.iter().flat_map(|p| &p.steps);
+                let legs: usize = all.map(|step| step.kind.legs().len()).sum();
+                if legs > MAX_LEGS {
+                    problems.push(format!(
+                        "the steps have {legs} legs in all; at most {MAX_LEGS} are allowed"
                     ));
                 }
                 Some(head)

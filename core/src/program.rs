@@ -329,14 +329,20 @@ impl Program {
 
     /// All steps that can be reached from some, these included.
     pub fn reachable(&self, from: Vec<StepNo>) -> BTreeSet<StepNo> {
-        let mut seen = BTreeSet::new();
+        let mut seen = vec![false; self.steps.len()];
         let mut open = from;
         while let Some(no) = open.pop() {
-            if seen.insert(no) {
-                open.extend(self.successors(no));
+            let Some(step) = self.step(no) else { continue };
+            let index = usize::try_from(no).unwrap_or(0).saturating_sub(1);
+            if !std::mem::replace(&mut seen[index], true) {
+                open.extend(step.legs.iter().filter_map(|leg| leg.target));
+                open.extend(step.next);
             }
         }
-        seen
+        let steps = self.steps.iter().zip(seen);
+        steps
+            .filter_map(|(step, seen)| seen.then_some(step.no))
+            .collect()
     }
 
     fn number_stages(&mut self) {

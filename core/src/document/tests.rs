@@ -198,6 +198,17 @@ fn hostile_nesting_and_size_give_errors() {
         problems(&document),
         ["the workflow has 40000 steps; at most 1000 are allowed"]
     );
+
+    let mut document = minimal();
+    let options: Vec<Value> = (0..10_001)
+        .map(|i| json!({"name": format!("o{i}"), "next": "q"}))
+        .collect();
+    let question = json!({"name": "q", "kind": "question", "participant": "p", "options": options});
+    document["phases"][0]["steps"] = json!([question]);
+    assert_eq!(
+        problems(&document),
+        ["the steps have 10001 legs in all; at most 10000 are allowed"]
+    );
 }
 
 #[test]

@@ -24,12 +24,9 @@ use super::paths::along;
 pub(super) enum Misfit<'p> {
     /// Two branches come to the same step; the path of each from the parallel step on.
     Shared { paths: [Vec<Edge<'p>>; 2] },
-    /// A branch comes back to its own parallel step.
-    Back { path: Vec<Edge<'p>> },
-    /// The case ends in a branch.
-    End { path: Vec<Edge<'p>> },
-    /// A branch does not come to the join; its first edge.
-    Missing { start: Edge<'p> },
+    /// A branch does not bring its token to the join: it comes to an end of the case, back to the parallel step, or
+    /// round in circles; the path from the parallel step as far as it goes.
+    Astray { path: Vec<Edge<'p>> },
     /// A way into the region, or to the join, past the parallel step.
     Entered { edge: Edge<'p> },
     /// The case begins in the region or at the join.
@@ -119,16 +116,13 @@ impl<'p> Region<'p> {
                     paths: [self.path_in(graph, other, step), path],
                 });
             }
-            if step == self.parallel {
-                return Some(Misfit::Back { path: path() });
-            }
-            if graph.is_end(step) {
-                return Some(Misfit::End { path: path() });
+            if step == self.parallel || graph.is_end(step) {
+                return Some(Misfit::Astray { path: path() });
             }
             self.branch[step] = Some(branch);
             open.extend(graph.out(step).iter().map(|e| e.to));
         }
-        (!arrives).then_some(Misfit::Missing { start: *start })
+        (!arrives).then(|| Misfit::Astray { path: vec![*start] })
     }
 
     /// The path from the parallel step along a branch to a step of it.

@@ -4,6 +4,7 @@
 use super::crossing::Branches;
 use super::graph::{By, Edge, Graph};
 use super::nesting::{Misfit, Nesting, Region};
+use super::paths::along;
 use super::{hint_for, quoted, step_place};
 use crate::finding::Findings;
 
@@ -22,7 +23,7 @@ struct Pair<'g, 'p> {
 }
 
 /// The joins of each parallel step.
-pub(super) fn joins(graph: &Graph<'_>) -> Vec<Vec<usize>> {
+fn joins(graph: &Graph<'_>) -> Vec<Vec<usize>> {
     let mut joins_of: Vec<Vec<usize>> = vec![Vec::new(); graph.len()];
     for join in 0..graph.len() {
         let parallel = graph
@@ -299,7 +300,7 @@ impl<'g, 'p> Pair<'g, 'p> {
         };
         let mut path = graph.path_by(edge);
         let on = graph.ways([edge.to], |s| s == self.join);
-        path.extend(super::paths::along(&on, self.join));
+        path.extend(along(&on, self.join));
         findings.error(
             step_place(graph.name(edge.from)),
             format!("{} {what}, which is not on the way", graph.phrase(edge)),
@@ -327,36 +328,29 @@ impl<'g, 'p> Pair<'g, 'p> {
         let graph = self.graph;
         let (parallel, join) = (graph.name(self.parallel), graph.name(self.join));
         let place = step_place(parallel);
-        let first = |path: &[Edge<'p>]| path.first().map_or("", |edge| graph.name(edge.to));
+        let first = |path: &[Edge<'p>]| path.first().map_or(self.parallel, |edge| edge.to);
         let last = |path: &[Edge<'p>]| path.last().map_or(self.parallel, |edge| edge.to);
-        let apart = format!("Let each branch keep to steps of its own until \"{join}\".");
         match misfit {
             Misfit::Shared { paths: [one, other] } => findings.error(
                 place,
                 format!(
                     "branches {} both come to step \"{}\" before the join \"{join}\"",
-                    quoted([first(one), first(other)]),
+                    quoted([one, other].map(|path| graph.name(first(path)))),
                     graph.name(last(other))
                 ),
                 format!(
-                    "{apart} Paths: {}; {}.",
+                    "Let each branch keep to steps of its own until \"{join}\". Paths: {}; {}.",
                     graph.shown(self.parallel, one),
                     graph.shown(self.parallel, other)
                 ),
             ),
-            Misfit::Back { path } => findings.error(
+            Misfit::Astray { path } => findings.error(
                 place,
-                format!("branch \"{}\" comes back to it before the join \"{join}\", with the other branches still at work", first(path)),
-                self.hint(&apart, path),
-            ),
-            Misfit::End { path } => self.end(last(path), findings),
-            Misfit::Missing { start } => findings.error(
-                place,
-                format!("branch \"{}\" never reaches its join \"{join}\"", graph.name(start.to)),
-                self.hint(
-                    &format!("Let its last step lead to \"{join}\"."),
-                    &self.as_far_as_it_goes(start),
+                format!(
+                    "branch \"{}\" does not bring its token to the join \"{join}\"",
+                    graph.name(first(path))
                 ),
+                self.hint(&format!("Let every way of the branch lead to \"{join}\"."), path),
             ),
             Misfit::Entered { edge } => self.entered(edge, findings),
             Misfit::Begins => findings.error(
@@ -373,7 +367,7 @@ impl<'g, 'p> Pair<'g, 'p> {
     /// The path from the first step of the workflow to a step, by way of the parallel step.
     fn to(&self, step: usize) -> Vec<Edge<'p>> {
         let mut path = self.graph.path_to(self.parallel);
-        path.extend(super::paths::along(&self.ways, step));
+        path.extend(along(&self.ways, step));
         path
     }
 
@@ -391,7 +385,7 @@ impl<'g, 'p> Pair<'g, 'p> {
         let ways = self.graph.ways([start.to], |s| s == self.parallel);
         let end = (0..self.graph.len()).find(|s| self.graph.is_end(*s) && ways[*s].is_some());
         if let Some(end) = end {
-            path.extend(super::paths::along(&ways, end));
+            path.extend(along(&ways, end));
         }
         path
     }
@@ -403,5 +397,5 @@ impl<'g, 'p> Pair<'g, 'p> {
 
 /// The path from one step to another.
 fn along_from<'p>(graph: &Graph<'p>, from: usize, to: usize) -> Vec<Edge<'p>> {
-    super::paths::along(&graph.ways([from], |s| s == to), to)
+    along(&graph.ways([from], |s| s == to), to)
 }

@@ -270,6 +270,28 @@ fn s4_late_now_skip_and_ask() {
 }
 
 #[test]
+fn s4_a_date_that_counts_from_a_step_skipped_for_being_late_counts_from_the_skip() {
+    let mut play = Play::new(
+        &json!({
+            "format": 1, "name": "w", "subject": "invoice",
+            "start": {"when": "open", "on": {"anchor": "subject.d", "days": -5}, "late": "skip"},
+            "phases": [{"name": "p", "steps": [
+                {"name": "a", "kind": "note", "text": "x", "on": {"anchor": "subject.d"}},
+                {"name": "b", "kind": "wait", "on": {"anchor": "step.a", "days": 2, "roll": "none"}},
+                {"name": "f", "kind": "finish"}
+            ]}]
+        })
+        .to_string(),
+    );
+    play.now = amsterdam("2026-12-01 10:00");
+    play.date("d", "2026-11-20");
+    play.true_conditions.push("open".to_owned());
+    play.enroll().unwrap();
+    assert_eq!(play.open(), ["b/1 scheduled"]);
+    assert_eq!(play.only().run_at, Some(amsterdam("2026-12-03 00:00")));
+}
+
+#[test]
 fn a_late_start_that_is_settled_on_hold_stays_on_hold() {
     let mut play = report_late("2027-03-15", "ask");
     play.now = amsterdam("2026-12-01 10:00");

@@ -217,6 +217,23 @@ fn s23_soundness_two_tokens_on_one_step_show_the_link_between_the_branches() {
 }
 
 #[test]
+fn s23_soundness_a_skip_into_another_branch_shows_both_paths() {
+    let mut document = parallel();
+    let mut b = question("b", &[("A", "j"), ("B", "j")]);
+    b["next"] = "a".into();
+    b["description"] = "d".into();
+    *step(&mut document, "b") = b;
+    assert_findings(
+        &document,
+        &[error(
+            "step \"p\"",
+            "branches \"a\" and \"b\" both come to step \"a\" before the join \"j\"",
+            "Let each branch keep to steps of its own until \"j\". Paths: \"p\" -> \"a\"; \"p\" -> \"b\" (skipped by a person) -> \"a\".",
+        )],
+    );
+}
+
+#[test]
 fn s23_soundness_an_unbounded_cycle_of_automatic_steps_shows_how_to_get_into_it() {
     assert_findings(
         &workflow(json!([
