@@ -32,6 +32,31 @@ REVOKE ALL ON FUNCTION wf.replace_shipped_holiday() FROM PUBLIC;
 CREATE TRIGGER replace_shipped BEFORE INSERT ON wf.holidays
     FOR EACH ROW WHEN (NOT NEW.shipped) EXECUTE FUNCTION wf.replace_shipped_holiday();
 
+-- Calendars are kept in memory by every process that works with dates; whoever changes one has them read anew.
+CREATE FUNCTION wf._invalidate(relation regclass) RETURNS void
+    LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'invalidate_wrapper';
+REVOKE ALL ON FUNCTION wf._invalidate(regclass) FROM PUBLIC;
+CREATE FUNCTION wf._calendars_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM wf._invalidate('wf.calendars');
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION wf._calendars_changed() FROM PUBLIC;
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.calendars
+    FOR EACH STATEMENT EXECUTE FUNCTION wf._calendars_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.calendar_years
+    FOR EACH STATEMENT EXECUTE FUNCTION wf._calendars_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.holidays
+    FOR EACH STATEMENT EXECUTE FUNCTION wf._calendars_changed();
+-- Also for what a subscription or a restore writes.
+ALTER TABLE wf.calendars ENABLE ALWAYS TRIGGER changed;
+ALTER TABLE wf.calendar_years ENABLE ALWAYS TRIGGER changed;
+ALTER TABLE wf.holidays ENABLE ALWAYS TRIGGER changed;
+
 CREATE FUNCTION wf.load_holidays(
     calendar text, first_year integer, last_year integer, days date[], names text[] DEFAULT NULL)
     RETURNS integer

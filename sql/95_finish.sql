@@ -67,6 +67,8 @@ COMMENT ON PROCEDURE wf.run_due(integer) IS 'Does everything that is due, with a
 COMMENT ON FUNCTION wf._run_round(boolean) IS 'Internal: one round of wf.run_due.';
 COMMENT ON FUNCTION wf._wake() IS 'Internal: wakes this database''s workers on commit.';
 COMMENT ON FUNCTION wf._announce() IS 'Internal: has the launcher start this database''s workers on commit.';
+COMMENT ON FUNCTION wf._invalidate(regclass) IS 'Internal: has every process read this relation''s contents anew.';
+COMMENT ON FUNCTION wf._calendars_changed() IS 'Internal: has every process read the calendars anew.';
 COMMENT ON FUNCTION wf._keep_versions() IS 'Internal: refuses to change a published version.';
 COMMENT ON FUNCTION wf.replace_shipped_year() IS 'Internal: a loaded year takes the place of the shipped one.';
 COMMENT ON FUNCTION wf.replace_shipped_holiday() IS 'Internal: a loaded holiday takes the place of the shipped one.';

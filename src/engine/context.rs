@@ -6,7 +6,8 @@ use std::ffi::CString;
 use std::rc::Rc;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Oid};
+use pgrx::prelude::*;
 use workflow_core::calendar::{Calendar, Calendars, Zones};
 use workflow_core::game::Env;
 use workflow_core::{Error, ErrorCode};
@@ -14,6 +15,7 @@ use workflow_core::{Error, ErrorCode};
 use crate::pg::spi;
 use crate::pg::types::arg;
 use crate::settings;
+use crate::subjects::hooks;
 
 /// Everything that a batch looks at besides its cases, read once for the batch.
 pub struct Context {
@@ -45,28 +47,78 @@ impl Context {
     }
 }
 
-/// The engine's time.
+/// The engine's time: what wf.now() says, without the call.
 pub fn now() -> DateTime<Utc> {
-    spi::query("SELECT wf.now()", &[])
-        .first()
-        .map_or(DateTime::<Utc>::UNIX_EPOCH, |r| r.must(1))
+    spi::query(
+        "SELECT coalesce((SELECT c.frozen_at FROM wf.clock AS c), pg_catalog.now())",
+        &[],
+    )
+    .first()
+    .map_or(DateTime::<Utc>::UNIX_EPOCH, |r| r.must(1))
 }
 
-/// Calendars, read from their tables once a batch, so that wf.load_holidays takes effect at once.
+/// Calendars as they stand in their tables.
 struct TableCalendars {
+    /// Those read in this batch, where the transaction sees one state of the tables throughout.
     read: RefCell<HashMap<String, Rc<Calendar>>>,
+}
+
+/// Calendars that have been read, as long as nobody changes one: a change invalidates wf.calendars in every process
+/// (sql/12_calendars_api.sql), just as a change of its definition would.
+#[derive(Default)]
+struct Kept {
+    generation: u64,
+    calendars: HashMap<String, Rc<Calendar>>,
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
 }
 
 impl Calendars for TableCalendars {
     fn calendar(&self, name: &str) -> Result<Rc<Calendar>, Error> {
-        if let Some(known) = self.read.borrow().get(name) {
-            return Ok(known.clone());
+        // SAFETY: a variable of the server. From repeatable read on, what is read may be older than the last change.
+        if unsafe { pg_sys::XactIsoLevel } >= pg_sys::XACT_REPEATABLE_READ as i32 {
+            if let Some(known) = self.read.borrow().get(name) {
+                return Ok(known.clone());
+            }
+            let calendar = Rc::new(read_calendar(name)?);
+            let mut read = self.read.borrow_mut();
+            read.insert(name.to_owned(), calendar.clone());
+            return Ok(calendar);
         }
+        // Taken before reading: a change that comes meanwhile makes what was read stale.
+        let generation = hooks::tracked_generation();
+        let known = KEPT.with_borrow_mut(|kept| {
+            if kept.generation != generation {
+                kept.generation = generation;
+                kept.calendars.clear();
+            }
+            kept.calendars.get(name).cloned()
+        });
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        listen();
         let calendar = Rc::new(read_calendar(name)?);
-        self.read
-            .borrow_mut()
-            .insert(name.to_owned(), calendar.clone());
+        KEPT.with_borrow_mut(|kept| {
+            if kept.generation == hooks::tracked_generation() {
+                kept.calendars.insert(name.to_owned(), calendar.clone());
+            }
+        });
         Ok(calendar)
+    }
+}
+
+/// From now on this process hears of changes to calendars.
+fn listen() {
+    hooks::register();
+    let table = spi::query(
+        "SELECT 'wf.calendars'::pg_catalog.regclass::pg_catalog.oid",
+        &[],
+    );
+    if let Some(row) = table.first() {
+        hooks::track(row.must(1));
     }
 }
 
@@ -114,9 +166,10 @@ thread_local! {
     static ZONES: RefCell<HashMap<String, *mut pg_sys::pg_tz>> = RefCell::default();
 }
 
-/// Forgets the zones by name.
+/// Forgets the zones by name and the calendars.
 pub fn forget() {
     ZONES.with_borrow_mut(HashMap::clear);
+    KEPT.with_borrow_mut(|kept| kept.calendars.clear());
 }
 
 fn zone(name: &str) -> Result<*mut pg_sys::pg_tz, Error> {
@@ -180,5 +233,15 @@ impl Zones for ServerZones {
         at.naive_utc()
             .checked_add_signed(TimeDelta::seconds(east))
             .ok_or_else(out_of_range)
+    }
+}
+
+/// Has every process read a relation's contents anew when this transaction has committed; for the triggers of
+/// wf.calendars.
+#[pg_extern(sql = false)]
+fn invalidate(relation: Option<Oid>) {
+    if let Some(relation) = relation {
+        // SAFETY: plain call; a relation that is gone is no error.
+        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
     }
 }

@@ -11,7 +11,7 @@ pub mod append;
 mod bind;
 mod buffer;
 mod config;
-mod hooks;
+pub mod hooks;
 pub mod inbox;
 mod install;
 pub mod keys;

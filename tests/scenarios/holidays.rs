@@ -105,3 +105,27 @@ fn s15_a_calendar_without_the_year_is_an_incident_at_run_time() {
     // The other invoice is none the worse for it.
     db.expect("SELECT due FROM probe.open() AS o JOIN probe.cases() AS c USING (case_id) WHERE o.step = 'act' AND c.key = '2'", &["Wed 2026-06-03 00:00"]);
 }
+
+/// Processes keep calendars in memory; a change by whomever counts from its commit on, and not before.
+#[test]
+fn s15_a_changed_calendar_counts_at_once_everywhere() {
+    const DUE: &str = "SELECT due FROM probe.open() ORDER BY case_id DESC LIMIT 1";
+    let mut db = with_calendar("2026, 2027");
+    let mut other = db.connect();
+    db.install(&on_office_days());
+    for id in 1..=4 {
+        db.invoice(id, "2026-05-02", "100");
+    }
+    db.start("office", 1);
+    db.expect(DUE, &["Tue 2026-06-02 00:00"]);
+    other.exec("DELETE FROM wf.holidays WHERE calendar = 'OFFICE'");
+    db.start("office", 2);
+    db.expect(DUE, &["Mon 2026-06-01 00:00"]);
+    db.exec("BEGIN");
+    db.exec("INSERT INTO wf.holidays (calendar, day) VALUES ('OFFICE', '2026-06-01')");
+    db.start("office", 3);
+    db.expect(DUE, &["Tue 2026-06-02 00:00"]);
+    db.exec("ROLLBACK");
+    db.start("office", 4);
+    db.expect(DUE, &["Mon 2026-06-01 00:00"]);
+}
