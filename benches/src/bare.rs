@@ -21,10 +21,9 @@ pub struct Part {
 }
 
 /// What the worker has written of cases that have ended: messages, history but for the beginning, and the last versions
-/// of the case and of its subject.
+/// of the cases. It writes nothing of their subjects.
 pub const WORKED: &[Part] = &[
     CASES,
-    SUBJECTS,
     Part {
         table: "outbox",
         rows: "true",
@@ -40,7 +39,11 @@ pub const WORKED: &[Part] = &[
 /// What starting has written of cases that wait.
 pub const STARTED: &[Part] = &[
     CASES,
-    SUBJECTS,
+    Part {
+        table: "case_subjects",
+        rows: "true",
+        made: &[],
+    },
     Part {
         table: "case_steps",
         rows: "true",
@@ -57,11 +60,6 @@ const CASES: Part = Part {
     table: "cases",
     rows: "true",
     made: &["case_id"],
-};
-const SUBJECTS: Part = Part {
-    table: "case_subjects",
-    rows: "true",
-    made: &[],
 };
 
 /// When the inserts are committed.
@@ -89,7 +87,7 @@ pub fn prepare(database: &mut Session, parts: &[Part], commits: Commits) {
         // By itself: VACUUM runs in no transaction.
         database.exec(&format!("VACUUM (ANALYZE, FREEZE) source.{table}"));
         make_table(database, table);
-        let columns = columns(database, table, made);
+        let columns = columns(database, table, made).join(", ");
         inserts.push_str(&format!(
             "INSERT INTO bare.{table} ({columns}) SELECT {columns} FROM source.{table} WHERE batch = b;\n"
         ));
@@ -151,11 +149,13 @@ fn make_table(database: &mut Session, table: &str) {
     }
 }
 
-fn columns(database: &mut Session, table: &str, made: &[&str]) -> String {
-    database.one(&format!(
-        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-         WHERE attrelid = 'wf.{table}'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> ALL ('{{{}}}')",
-        made.join(",")
+/// The columns of one of the engine's tables, but for some, quoted.
+pub fn columns(database: &mut Session, table: &str, except: &[&str]) -> Vec<String> {
+    database.lines(&format!(
+        "SELECT quote_ident(attname) FROM pg_attribute
+         WHERE attrelid = 'wf.{table}'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> ALL ('{{{}}}')
+         ORDER BY attnum",
+        except.join(",")
     ))
 }
 

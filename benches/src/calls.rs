@@ -38,10 +38,9 @@ pub fn measure(sizes: &Sizes) {
     ));
 }
 
-/// Invoices without cases, the workflows, and a table for the times.
+/// Invoices and the workflows, those with tasks having cases.
 fn prepare(database: &mut Session, calls: u64) {
     workload::create(database, calls, "queued");
-    database.exec("CREATE UNLOGGED TABLE took (n bigint, ms double precision)");
     for name in ["desk", "desk_mail"] {
         workload::install(database, &desk(name));
         workload::start_cases(database, name, 1, calls);
@@ -49,7 +48,7 @@ fn prepare(database: &mut Session, calls: u64) {
 }
 
 /// Two tasks after each other; in `desk_mail` with an e-mail between them.
-fn desk(name: &str) -> Value {
+pub fn desk(name: &str) -> Value {
     let task = |name: &str, kind: &str| {
         json!({"name": name, "kind": kind, "description": format!("Do the {kind}"), "participant": "ar_specialist",
                "due": {"anchor": "previous_done", "business_days": 2}, "outcomes": [{"name": "settled"}]})
@@ -81,7 +80,7 @@ fn desk(name: &str) -> Value {
 }
 
 /// Milliseconds of each call of `wf.start`, for the invoices from 1 on; the first `warm` are left out.
-pub fn timed_starts(database: &mut Session, warm: u64, calls: u64) -> Vec<f64> {
+fn timed_starts(database: &mut Session, warm: u64, calls: u64) -> Vec<f64> {
     timed(
         database,
         &format!(
@@ -94,34 +93,40 @@ pub fn timed_starts(database: &mut Session, warm: u64, calls: u64) -> Vec<f64> {
     )
 }
 
-/// Milliseconds of each call of `wf.complete` for the first open tasks of a workflow.
-fn timed_completes(database: &mut Session, workflow: &str, warm: u64, calls: u64) -> Vec<f64> {
-    let next_tasks = format!(
-        "SELECT count(*) FROM wf.tasks AS t JOIN wf.cases AS c USING (case_id) JOIN wf.workflows AS w USING (workflow_id)
-         WHERE w.name = '{workflow}' AND t.title = 'Do the task'"
-    );
-    assert_eq!(database.one::<u64>(&next_tasks), 0);
+/// Milliseconds of each call of `wf.complete` for the first tasks of a workflow of [`desk`]; the first `warm` are left
+/// out.
+pub fn timed_completes(database: &mut Session, workflow: &str, warm: u64, calls: u64) -> Vec<f64> {
+    let open = |title: &str| {
+        format!(
+            "SELECT t.task_id FROM wf.tasks AS t JOIN wf.cases AS c USING (case_id)
+             JOIN wf.workflows AS w USING (workflow_id)
+             WHERE w.name = '{workflow}' AND t.title = '{title}' ORDER BY t.task_id"
+        )
+    };
+    let next_tasks = format!("SELECT count(*) FROM ({}) AS t", open("Do the task"));
+    let before: u64 = database.one(&next_tasks);
     let times = timed(
         database,
         &format!(
-            "SELECT array_agg(task_id ORDER BY task_id) FROM (
-                 SELECT t.task_id FROM wf.tasks AS t JOIN wf.cases AS c USING (case_id)
-                 JOIN wf.workflows AS w USING (workflow_id)
-                 WHERE w.name = '{workflow}' ORDER BY t.task_id LIMIT {}) AS t",
+            "SELECT array_agg(task_id ORDER BY task_id) FROM ({} LIMIT {}) AS t",
+            open("Do the call"),
             warm + calls
         ),
         "PERFORM * FROM wf.complete(id, 'settled')",
         warm,
         calls,
     );
-    assert_eq!(database.one::<u64>(&next_tasks), warm + calls, "next tasks");
+    let after: u64 = database.one(&next_tasks);
+    assert_eq!(after - before, warm + calls, "next tasks");
     times
 }
 
 /// Calls a function for each id that a query gives as an array, in a transaction each, and times it on the server.
 /// `call` is a statement of PL/pgSQL with `id` in it.
 fn timed(database: &mut Session, ids: &str, call: &str, warm: u64, calls: u64) -> Vec<f64> {
-    database.exec("TRUNCATE took");
+    database.exec(
+        "DROP TABLE IF EXISTS took; CREATE UNLOGGED TABLE took (n bigint, ms double precision)",
+    );
     database.exec(&format!(
         "CREATE OR REPLACE PROCEDURE timed() LANGUAGE plpgsql AS $$
          DECLARE

@@ -134,6 +134,7 @@ pub struct Worked {
 
 /// Has the workers do all that is due in this database. A checkpoint comes before.
 pub fn work_off(session: &mut Session) -> Worked {
+    eventually("a worker", || (!workers(session).is_empty()).then_some(()));
     checkpoint(session);
     let wal = wal_position(session);
     let start = Instant::now();
@@ -174,14 +175,57 @@ pub fn wal_position(session: &mut Session) -> u64 {
     session.one("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
 }
 
-/// Waits until autovacuum has been silent for two seconds.
-#[expect(dead_code, reason = "for the groups to come")]
-pub fn await_quiet(session: &mut Session) {
-    let mut silent = 0;
-    eventually_within(Duration::from_secs(900), "autovacuum to pause", || {
-        let busy: i64 = session
-            .one("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'");
-        silent = if busy == 0 { silent + 1 } else { 0 };
-        (silent > 20).then_some(())
+/// Has autovacuum do at once what it would do sooner or later, so that it is the one who analyses what has been loaded,
+/// and waits until it is done with these tables of `wf`. Then it has its default pace again.
+pub fn await_autovacuum(session: &mut Session, tables: &[&str]) {
+    const PACE: [(&str, &str); 2] = [
+        ("autovacuum_naptime", "1s"),
+        ("autovacuum_vacuum_cost_delay", "0"),
+    ];
+    for (name, value) in PACE {
+        session.exec(&format!("ALTER SYSTEM SET {name} = '{value}'"));
+    }
+    session.exec("SELECT pg_reload_conf()");
+    let limit = Duration::from_secs(1200);
+    eventually_within(limit, "autovacuum to analyse the tables", || {
+        let pending: u64 = session.one(&format!(
+            "SELECT count(*) FROM pg_stat_user_tables
+             WHERE schemaname = 'wf' AND relname = ANY ('{{{}}}') AND last_autoanalyze IS NULL",
+            tables.join(",")
+        ));
+        (pending == 0).then_some(())
     });
+    let mut silent_since = Instant::now();
+    eventually_within(limit, "autovacuum to pause", || {
+        let busy: u64 = session
+            .one("SELECT count(*) FROM pg_stat_progress_vacuum WHERE datname = current_database()");
+        if busy > 0 {
+            silent_since = Instant::now();
+        }
+        (silent_since.elapsed() > Duration::from_millis(2500)).then_some(())
+    });
+    for (name, _) in PACE {
+        session.exec(&format!("ALTER SYSTEM RESET {name}"));
+    }
+    session.exec("SELECT pg_reload_conf()");
+}
+
+/// When the batches after this message were committed, as milliseconds from each to the next. Needs
+/// `track_commit_timestamp`.
+pub fn batch_times(session: &mut Session, after_message: &str) -> Vec<f64> {
+    session
+        .rows(&format!(
+            "SELECT extract(epoch FROM at - lag(at) OVER (ORDER BY at)) * 1000
+             FROM (SELECT pg_xact_commit_timestamp(x.xid) AS at
+                   FROM (SELECT DISTINCT xmin AS xid FROM wf.outbox WHERE message_id > {after_message}) AS x) AS c"
+        ))
+        .iter()
+        // The first batch has none before it.
+        .filter_map(|row| row.first()?.parse().ok())
+        .collect()
+}
+
+/// The number of the last message.
+pub fn last_message(session: &mut Session) -> String {
+    session.one("SELECT coalesce(max(message_id), 0) FROM wf.outbox")
 }

@@ -2,20 +2,29 @@
 //! soon as it is known. Progress and what a figure is made of go to standard error. docs/performance.md says what the
 //! figures mean.
 //!
-//! `BENCH=short` takes smaller sizes, `BENCH_ONLY=name,name` only these groups. The servers are private clusters of the
+//! `BENCH=short` takes smaller sizes, `BENCH_ONLY=name,name` only these groups; `BENCH_PLOT=path` has the group
+//! `waiting` draw a plot. The servers are private clusters of the
 //! tests' harness: `PG_CONFIG` names the installation, `TMPDIR` the folder.
 
 mod bare;
+mod batch_size;
 mod bulk;
 mod calls;
 mod cluster;
+mod history;
+mod idle;
+mod memory;
+mod plot;
 mod reaction;
 mod report;
 mod sent;
 mod single;
+mod size;
 mod sizes;
+mod snapshot;
 mod start;
 mod throughput;
+mod waiting;
 mod workers;
 mod workload;
 
@@ -51,6 +60,17 @@ const GROUPS: &[Group] = &[
     group("reaction", reaction::measure),
     group("bulk", bulk::measure),
     group("single", single::measure),
+    group("size", size::measure),
+    group("idle", idle::measure),
+    group("memory", memory::measure),
+    group("waiting", waiting::measure),
+    group("history", history::measure),
+    group("snapshot", snapshot::measure),
+    Group {
+        name: "batch_size",
+        by_default: false,
+        measure: batch_size::measure,
+    },
 ];
 
 fn main() {

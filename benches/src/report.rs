@@ -1,7 +1,8 @@
 //! Figures and how they are printed, and the arithmetic behind them.
 
 use std::fmt::Display;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// Prints a figure, the median of its values; the values themselves go to standard error when there are several.
 /// Nothing is printed for no values.
@@ -97,9 +98,11 @@ pub fn rate(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-/// A line of progress.
+/// A line of progress, with the seconds since the first one.
 pub fn progress(message: impl Display) {
-    eprintln!("{message}");
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let elapsed = FIRST.get_or_init(Instant::now).elapsed();
+    eprintln!("[{:6.1}] {message}", elapsed.as_secs_f64());
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use workflow_engine_tests::{BIND_INVOICE, Cluster, ERP, Session, literal};
 
+use crate::cluster::{Worked, work_off};
+
 /// The workflow's name.
 pub const WORKFLOW: &str = "bench";
 
@@ -11,6 +13,12 @@ pub const STEPS: u64 = 3;
 
 /// The first day of due dates that lie in the past, as a date in SQL.
 pub const PAST: &str = "'2024-01-01'::date";
+
+/// The same in the future, where no date is due yet.
+pub const FUTURE: &str = "current_date + 400";
+
+/// Rows of one statement that makes invoices, and cases of one call that starts them.
+const CHUNK: u64 = 100_000;
 
 /// Puts the extension, the ERP, so many invoices of the past, and the workflow into a database.
 pub fn create(database: &mut Session, invoices: u64, done_when: &str) {
@@ -48,6 +56,18 @@ pub fn add_invoices(database: &mut Session, from: u64, to: u64, first_day: &str)
     ));
     // What the bound table has noted is of no use here: no workflow has a start rule yet.
     database.exec("TRUNCATE wf.inbox");
+}
+
+/// So many more invoices of the future, from number `from` on, each with a case that waits for its first date.
+pub fn add_waiting(database: &mut Session, from: u64, count: u64) {
+    let end = from + count;
+    let mut first = from;
+    while first < end {
+        let last = (first + CHUNK).min(end) - 1;
+        add_invoices(database, first, last, FUTURE);
+        start_cases(database, WORKFLOW, first, last);
+        first = last + 1;
+    }
 }
 
 /// Publishes a workflow and turns it on.
@@ -145,4 +165,29 @@ pub fn check(database: &mut Session, cases: u64, message_state: &str) {
         "SELECT (SELECT count(*) FROM wf.case_steps), (SELECT count(*) FROM wf.failures)",
         &["0 | 0"],
     );
+}
+
+/// Starts a case for each of these invoices of the past and has the workers take them to their end. Panics unless they
+/// all get there.
+pub fn run_cases(database: &mut Session, from: u64, to: u64) -> Worked {
+    let last = database.lines(
+        "SELECT coalesce((SELECT max(message_id) FROM wf.outbox), 0), coalesce((SELECT max(case_id) FROM wf.cases), 0)",
+    );
+    let (message, case) = last
+        .first()
+        .and_then(|line| line.split_once(" | "))
+        .expect("one row of two columns");
+    start_cases(database, WORKFLOW, from, to);
+    let worked = work_off(database);
+    let cases = to + 1 - from;
+    database.expect(
+        &format!(
+            "SELECT (SELECT count(*) FROM wf.outbox WHERE message_id > {message} AND state = 'queued'),
+                    (SELECT count(*) FROM wf.cases
+                     WHERE case_id > {case} AND state = 'completed' AND outcome = 'reminded'),
+                    (SELECT count(*) FROM wf.failures)"
+        ),
+        &[format!("{} | {cases} | 0", cases * STEPS)],
+    );
+    worked
 }

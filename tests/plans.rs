@@ -1,0 +1,164 @@
+//! What the claim of due steps reads with a million rows in the table of which it wants few.
+//!
+//! The server's own counters tell, from the real statements: which tables were scanned, and how many pages (from memory or
+//! disk) were asked for. Three sessions each: one that made its plans while the tables were empty, one that plans with
+//! the statistics of almost empty tables, and one that plans with fresh statistics.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use workflow_engine_tests::{Session, TestDb, invoice_workflow};
+
+/// Rows of the table that is claimed or leased from.
+const MILLION: u64 = 1_000_000;
+
+/// Cases that these rows belong to, four each.
+const CASES: u64 = MILLION / 4;
+
+/// A database in which one case of a workflow with one message waits, and whose tables have been analysed like that.
+fn almost_empty() -> TestDb {
+    let mut db = TestDb::new();
+    db.bind_invoice();
+    db.install(&invoice_workflow(
+        "mailing",
+        json!([{"name": "mail", "kind": "email", "template": "hello", "done_when": "queued",
+                "on": {"anchor": "subject.due_date"}}]),
+    ));
+    db.exec("INSERT INTO invoice SELECT 1, 'INV-1', 1, 'posted', current_date + 400, 1, 'EUR'");
+    db.start("mailing", 1);
+    db.exec("ANALYZE");
+    db
+}
+
+/// Many more cases like the only one, each with a subject of its own. They have no steps yet.
+fn add_cases(db: &mut Session) {
+    db.exec(&format!(
+        "INSERT INTO wf.cases (workflow_id, version_id, state, created_at, started_at, key, started_by)
+         SELECT c.workflow_id, c.version_id, c.state, c.created_at, c.started_at, (1000000 + n)::text, c.started_by
+         FROM wf.cases AS c, generate_series(1, {CASES}) AS n;
+         INSERT INTO wf.case_subjects (case_id, subject_id, workflow_id, key)
+         SELECT c.case_id, s.subject_id, s.workflow_id, c.key
+         FROM wf.cases AS c, wf.case_subjects AS s WHERE c.case_id <> s.case_id"
+    ));
+}
+
+/// Starts cases of the next `count` invoices, which are due now.
+fn start_due(db: &mut Session, count: u64) {
+    db.exec(&format!(
+        "INSERT INTO invoice SELECT (SELECT max(id) FROM invoice) + n, 'INV', 1, 'posted', current_date - 10, n, 'EUR'
+         FROM generate_series(1, {count}) AS n"
+    ));
+    let started: u64 = db.one(&format!(
+        "SELECT wf.start_many('mailing', array_agg(id::text)) FROM (SELECT id FROM invoice ORDER BY id DESC LIMIT {count}) AS i"
+    ));
+    assert_eq!(started, count);
+}
+
+/// What has been read of a table of `wf`, its indexes included.
+#[derive(Debug, Default, Clone, Copy)]
+struct Read {
+    scans: i64,
+    pages: i64,
+}
+
+fn read_so_far(session: &mut Session) -> BTreeMap<String, Read> {
+    // What a session has counted is for others to see at the end of a transaction, but not of each.
+    session.exec("SELECT pg_stat_force_next_flush()");
+    session
+        .rows(
+            "SELECT t.relname, t.seq_scan,
+                    io.heap_blks_read + io.heap_blks_hit + coalesce(io.idx_blks_read + io.idx_blks_hit, 0)
+             FROM pg_stat_user_tables AS t JOIN pg_statio_user_tables AS io USING (relid) WHERE t.schemaname = 'wf'",
+        )
+        .into_iter()
+        .map(|row| {
+            let number = |column: usize| row[column].parse().expect("a counter");
+            let read = Read {
+                scans: number(1),
+                pages: number(2),
+            };
+            (row[0].clone(), read)
+        })
+        .collect()
+}
+
+/// What an action reads of each table.
+fn reading(session: &mut Session, action: impl FnOnce(&mut Session)) -> BTreeMap<String, Read> {
+    // A plan that joins a million rows with a hundred thousand should fail, not hang.
+    session.exec("SET statement_timeout = '60s'");
+    let before = read_so_far(session);
+    action(session);
+    let mut after = read_so_far(session);
+    for (table, read) in &mut after {
+        let before = before.get(table).copied().unwrap_or_default();
+        read.scans -= before.scans;
+        read.pages -= before.pages;
+    }
+    after
+}
+
+/// These tables, which are large, are not scanned, and no more of their pages are asked for than this.
+#[track_caller]
+fn is_bounded(session: &str, read: &BTreeMap<String, Read>, large: &[&str], limit: i64) {
+    let told: Vec<String> = large
+        .iter()
+        .map(|table| format!("{table}: {:?}", read[*table]))
+        .collect();
+    println!("{session}: {}", told.join(", "));
+    for table in large {
+        let Read { scans, pages } = read[*table];
+        assert!(
+            scans == 0 && pages <= limit,
+            "{session}: {scans} scans and {pages} pages of {table}; allowed are none and {limit}"
+        );
+    }
+}
+
+/// How often an index has been used.
+fn uses(session: &mut Session, index: &str) -> i64 {
+    session.exec("SELECT pg_stat_force_next_flush()");
+    session.one(&format!(
+        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelid = 'wf.{index}'::regclass"
+    ))
+}
+
+#[test]
+fn a_claim_reads_few_pages_with_a_million_steps_waiting_whatever_the_statistics_say() {
+    const DUE: u64 = 20;
+    let mut db = almost_empty();
+    let mut with_old_plans = db.connect();
+    // 100 calls: the next time that plans are made anew is after 128.
+    for _ in 0..100 {
+        with_old_plans.run_due();
+    }
+    add_cases(&mut db);
+    db.exec(
+        "INSERT INTO wf.case_steps (case_id, step_no, visit, state, entered_at, run_at)
+         SELECT c.case_id, t.step_no, v, t.state, now(), now() + interval '1 day' * (1 + c.case_id % 365)
+         FROM wf.cases AS c, generate_series(1, 4) AS v, wf.case_steps AS t
+         WHERE c.case_id <> t.case_id",
+    );
+    db.expect(
+        "SELECT count(*) - 1 FROM wf.case_steps WHERE run_at > now()",
+        &[MILLION],
+    );
+
+    let claim = |name: &str, session: &mut Session| {
+        start_due(session, DUE);
+        let messages: u64 = session.one("SELECT count(*) FROM wf.outbox");
+        let used = uses(session, "case_steps_run_at");
+        let read = reading(session, Session::run_due);
+        session.expect("SELECT count(*) FROM wf.outbox", &[messages + DUE]);
+        is_bounded(
+            name,
+            &read,
+            &["case_steps", "cases", "case_subjects"],
+            40 * DUE as i64,
+        );
+        assert!(uses(session, "case_steps_run_at") > used, "{name}");
+    };
+    claim("plans of empty tables", &mut with_old_plans);
+    claim("old statistics", &mut db.connect());
+    db.exec("ANALYZE");
+    claim("fresh statistics", &mut db.connect());
+}
