@@ -66,8 +66,14 @@ pub struct CompiledStep {
     pub in_cycle: bool,
     /// Whether another step's date hangs on when this one was done.
     pub is_anchor: bool,
-    /// For a join: how many branches its parallel step has.
+    /// For a join: how many branches its fork has.
     pub branches: usize,
+    /// For a join: how many branches have to come before it goes on, unless no other is under way any more.
+    pub needs: usize,
+    /// For a join: the steps of its branches, in order.
+    pub region: Vec<StepNo>,
+    /// The joins of the branches that it lies on, from the inside out.
+    pub within: Vec<StepNo>,
 }
 
 impl CompiledStep {
@@ -154,7 +160,7 @@ impl Program {
         program.mark_anchors();
         program.mark_cycles();
         program.number_stages();
-        program.count_branches();
+        program.lay_out_branches();
         program
     }
 
@@ -358,15 +364,50 @@ impl Program {
         }
     }
 
-    fn count_branches(&mut self) {
-        for index in 0..self.steps.len() {
-            let branches = self.steps[index]
-                .kind
-                .joins()
-                .and_then(|of| self.step_named(of))
-                .map_or(0, |parallel| parallel.legs.len());
-            self.steps[index].branches = branches;
+    fn lay_out_branches(&mut self) {
+        let mut joins = Vec::new();
+        for step in &self.steps {
+            let fork = step.kind.joins().and_then(|of| self.step_named(of));
+            if let Some(fork) = fork {
+                let firsts = fork.legs.iter().filter_map(|leg| leg.target).collect();
+                let mut region = self.reachable_before(step.no, firsts);
+                region.remove(&fork.no);
+                joins.push((step.no, fork.legs.len(), region));
+            }
         }
+        // Inner branches are part of outer ones.
+        joins.sort_by_key(|(_, _, region)| region.len());
+        for (no, branches, region) in joins {
+            for inside in &region {
+                if let Some(step) = self.step_mut(*inside) {
+                    step.within.push(no);
+                }
+            }
+            if let Some(join) = self.step_mut(no) {
+                join.branches = branches;
+                join.needs = join.kind.needs().unwrap_or(branches);
+                join.region = region.into_iter().collect();
+            }
+        }
+    }
+
+    /// The steps that can be reached from some without passing a step.
+    fn reachable_before(&self, end: StepNo, from: Vec<StepNo>) -> BTreeSet<StepNo> {
+        let mut seen = BTreeSet::new();
+        let mut open = from;
+        while let Some(no) = open.pop() {
+            if no != end && seen.insert(no) {
+                open.extend(self.successors(no));
+            }
+        }
+        seen
+    }
+
+    fn step_mut(&mut self, no: StepNo) -> Option<&mut CompiledStep> {
+        usize::try_from(no)
+            .ok()?
+            .checked_sub(1)
+            .and_then(|i| self.steps.get_mut(i))
     }
 }
 
@@ -444,5 +485,8 @@ fn compile_step(
         in_cycle: false,
         is_anchor: false,
         branches: 0,
+        needs: 0,
+        region: Vec::new(),
+        within: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::effects::{Effects, Event, Failure, HistoryRow, Suppression};
 use super::{Env, Facts};
-use crate::program::{CompiledStep, Program, START, StepNo};
+use crate::program::{CompiledStep, Program, StepNo};
 use crate::{Error, ErrorCode};
 
 /// The states of a case (wf.case_state).
@@ -295,7 +295,7 @@ impl Case {
             && let Some(index) = self.token_at(no)
             && self.tokens[index].state == TokenState::Joining
         {
-            self.join(index, step, env);
+            self.join(index, step, env, out);
             return;
         }
         let mut visit = 1;
@@ -318,7 +318,7 @@ impl Case {
             token.state = TokenState::Joining;
             token.run_at = None;
             self.tokens.push(token);
-            self.join(self.tokens.len() - 1, step, env);
+            self.join(self.tokens.len() - 1, step, env, out);
             return;
         }
         let planned = self.plan(step, &token, facts, env);
@@ -339,22 +339,11 @@ impl Case {
 
     /// The state of a token that waits for its time: a person may settle a task of a case on hold, and what follows
     /// has to wait all the same.
-    fn waiting(&self) -> TokenState {
+    pub(super) fn waiting(&self) -> TokenState {
         if self.state == CaseState::Held {
             TokenState::Held
         } else {
             TokenState::Scheduled
-        }
-    }
-
-    /// One more branch has come to a join.
-    fn join(&mut self, index: usize, step: &CompiledStep, env: &Env<'_>) {
-        let waiting = self.waiting();
-        let token = &mut self.tokens[index];
-        token.arrived += 1;
-        if usize::try_from(token.arrived).unwrap_or(0) >= step.branches {
-            token.state = waiting;
-            token.run_at = Some(env.now);
         }
     }
 
@@ -442,10 +431,7 @@ impl Case {
         out: &mut Effects,
     ) {
         for token in std::mem::take(&mut self.tokens) {
-            if token.step != START {
-                out.history
-                    .push(self.record(Event::StepCancelled, Some(&token), reason, None));
-            }
+            self.take_off(&token, reason, None, out);
             // A completed case withdraws the messages of steps that were still open; those of finished steps go out.
             if state == CaseState::Completed && token.state == TokenState::Sending {
                 out.suppressions.push(Suppression {
@@ -453,9 +439,6 @@ impl Case {
                     step: Some((token.step, token.visit)),
                     reason: outcome.to_owned(),
                 });
-            }
-            if token.attempts > 0 {
-                out.resolved.push((self.id, token.step, token.visit));
             }
         }
         if state == CaseState::Cancelled {

@@ -193,14 +193,8 @@ impl Case {
                 }
             }
             Then::Write => return Fired::Write,
-            Then::Fork => {
-                self.finish(index, Event::StepDone, "done", None, env, out);
-                for leg in &step.legs {
-                    if let Some(target) = leg.target {
-                        self.arrive(target, facts, env, out);
-                    }
-                }
-            }
+            Then::Fork => self.fork(index, step, None, facts, env, out),
+            Then::Split(legs) => self.fork(index, step, Some(&legs), facts, env, out),
             Then::End { outcome } => {
                 self.finish(index, Event::StepDone, "done", None, env, out);
                 self.end(CaseState::Completed, outcome, None, out);

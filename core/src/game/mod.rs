@@ -7,8 +7,9 @@
 //! * `enter`: a case begins           * `fire`: a token's time has come
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
 //! * `messages`: what senders report  * `plan`: when
-//! * `case`: the moves that all of them share
+//! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
 
+mod branches;
 mod calls;
 mod case;
 mod effects;

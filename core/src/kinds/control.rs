@@ -45,13 +45,17 @@ pub struct Parallel {
     pub branches: Vec<String>,
 }
 
-/// Waits until every branch of a parallel step has come.
+/// Waits until the branches of a parallel step or an inclusive decision have come.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
-    /// The parallel step whose branches meet here.
+    /// The parallel step or inclusive decision whose branches meet here.
     #[schemars(extend("x-step" = "belongs-to"))]
     pub of: String,
+    /// How many branches have to come; what the others are still at is then withdrawn. All of them if absent; 1: the
+    /// first one.
+    #[serde(default)]
+    pub need: Option<u16>,
 }
 
 /// Goes back to an earlier step, a bounded number of times.
@@ -82,24 +86,42 @@ fn completed() -> String {
 }
 
 /// A decision's leg when nothing matched.
-const OTHERWISE: &str = "otherwise";
+pub(super) const OTHERWISE: &str = "otherwise";
+
+/// The legs of a step that decides by conditions: the named ones, then the one for when none holds.
+pub(super) fn conditional_legs(legs: &[Case], otherwise: Option<&str>) -> Vec<Leg> {
+    let named = legs.iter().map(|leg| Leg {
+        outcome: leg.name.clone(),
+        target: Some(leg.next.clone()),
+        condition: Some(leg.when.clone()),
+    });
+    let otherwise = Leg {
+        outcome: OTHERWISE.to_owned(),
+        target: otherwise.map(str::to_owned),
+        condition: None,
+    };
+    named.chain([otherwise]).collect()
+}
+
+/// Findings about legs whose name another one has, or the one for when none holds.
+pub(super) fn check_leg_names(place: &str, legs: &[Case], findings: &mut Findings) {
+    for (i, leg) in legs.iter().enumerate() {
+        if leg.name == OTHERWISE || legs[..i].iter().any(|other| other.name == leg.name) {
+            findings.error(
+                place,
+                format!("leg \"{}\" stands twice", leg.name),
+                format!("Give each leg a name of its own; \"{OTHERWISE}\" is taken."),
+            );
+        }
+    }
+}
 
 impl StepKind for Decision {
     fn name(&self) -> &'static str {
         "decision"
     }
     fn legs(&self) -> Vec<Leg> {
-        let named = self.legs.iter().map(|leg| Leg {
-            outcome: leg.name.clone(),
-            target: Some(leg.next.clone()),
-            condition: Some(leg.when.clone()),
-        });
-        let otherwise = Leg {
-            outcome: OTHERWISE.to_owned(),
-            target: self.otherwise.clone(),
-            condition: None,
-        };
-        named.chain([otherwise]).collect()
+        conditional_legs(&self.legs, self.otherwise.as_deref())
     }
     fn conditions(&self) -> Vec<&str> {
         self.legs.iter().map(|leg| leg.when.as_str()).collect()
@@ -112,15 +134,7 @@ impl StepKind for Decision {
                 "Give it at least one leg.",
             );
         }
-        for (i, leg) in self.legs.iter().enumerate() {
-            if leg.name == OTHERWISE || self.legs[..i].iter().any(|other| other.name == leg.name) {
-                findings.error(
-                    place,
-                    format!("leg \"{}\" stands twice", leg.name),
-                    format!("Give each leg a name of its own; \"{OTHERWISE}\" is taken."),
-                );
-            }
-        }
+        check_leg_names(place, &self.legs, findings);
     }
     fn fire<'a>(&'a self, firing: &Firing<'_>) -> Then<'a> {
         let taken = self
@@ -186,6 +200,9 @@ impl StepKind for Join {
     }
     fn joins(&self) -> Option<&str> {
         Some(&self.of)
+    }
+    fn needs(&self) -> Option<usize> {
+        self.need.map(usize::from)
     }
     fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
         Then::Join

@@ -6,6 +6,7 @@
 
 mod control;
 mod event;
+mod inclusive;
 mod manual;
 mod message;
 mod record;
@@ -136,6 +137,8 @@ pub enum Then<'a> {
     Write,
     /// A token goes out on every leg.
     Fork,
+    /// A token goes out on each of these legs.
+    Split(Vec<&'a str>),
     /// The token waits until every branch has come.
     Join,
     /// The case is completed with this outcome.
@@ -181,8 +184,13 @@ pub trait StepKind: Debug {
         Vec::new()
     }
 
-    /// The parallel step that a join belongs to.
+    /// The forking step that a join belongs to.
     fn joins(&self) -> Option<&str> {
+        None
+    }
+
+    /// How many branches have to come to a join; None: all that are under way.
+    fn needs(&self) -> Option<usize> {
         None
     }
 
@@ -191,8 +199,13 @@ pub trait StepKind: Debug {
         false
     }
 
-    /// Whether a token goes out on every leg at once.
+    /// Whether tokens go out on several legs at once.
     fn forks(&self) -> bool {
+        false
+    }
+
+    /// Whether conditions say which legs of a fork get a token: at least one, perhaps not all.
+    fn forks_by_condition(&self) -> bool {
         false
     }
 
@@ -263,6 +276,7 @@ pub const KINDS: &[Entry] = &[
     entry::<record::Note>("note"),
     entry::<record::Update>("update"),
     entry::<control::Decision>("decision"),
+    entry::<inclusive::Inclusive>("inclusive"),
     entry::<control::Wait>("wait"),
     entry::<control::Parallel>("parallel"),
     entry::<control::Join>("join"),

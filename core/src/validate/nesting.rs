@@ -15,6 +15,9 @@
 //! step (1). And the other way round: where one of the four is broken, a case can get stuck at a join, end while a token
 //! is still at work, come to a step with two tokens, or bring a token to the join of a branch that it is not on. What
 //! conditions and dates are about plays no part: every leg may be taken.
+//!
+//! A join that needs fewer branches than there are withdraws what is left in its region when it goes on; the join of an
+//! inclusive decision goes on when nothing is left there. Both leave one token, as any join does, so that the rules hold.
 
 use super::graph::{By, Edge, Graph};
 use super::paths::along;
@@ -140,6 +143,15 @@ fn forks(edge: &Edge<'_>) -> bool {
     matches!(edge.by, By::Leg { .. })
 }
 
+/// How many branches let a join pass at least.
+fn passed_with(graph: &Graph<'_>, region: &Region<'_>) -> usize {
+    if graph.step(region.parallel).kind.forks_by_condition() {
+        return 1;
+    }
+    let needed = graph.step(region.join).kind.needs();
+    needed.unwrap_or(usize::MAX).min(region.starts.len())
+}
+
 /// The regions of the parallel steps that have exactly one join.
 pub(super) struct Nesting<'p> {
     /// By the number of the join; None for other steps.
@@ -161,7 +173,7 @@ impl<'p> Nesting<'p> {
     }
 
     /// The steps that a token can come to without passing a step: other than for the graph alone, a join is passed
-    /// only when every branch has come.
+    /// only when as many branches have come as it needs.
     pub fn reach_without(&self, graph: &Graph<'p>, avoided: usize) -> Vec<bool> {
         let mut seen = vec![false; graph.len()];
         let mut came: Vec<Vec<bool>> = vec![Vec::new(); graph.len()];
@@ -178,7 +190,8 @@ impl<'p> Nesting<'p> {
                         if let Some(branch) = region.branch_of(edge) {
                             came[branch] = true;
                         }
-                        if !came.contains(&false) {
+                        let come = came.iter().filter(|came| **came).count();
+                        if come >= passed_with(graph, region) {
                             open.push(edge.to);
                         }
                     }

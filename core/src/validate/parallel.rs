@@ -99,7 +99,7 @@ fn parallel_of(graph: &Graph<'_>, join: usize, findings: &mut Findings) {
     };
     let place = step_place(graph.name(join));
     match graph.named(name) {
-        Some(parallel) if forks(graph, parallel) => {}
+        Some(parallel) if forks(graph, parallel) => need(graph, join, parallel, findings),
         Some(_) => findings.error(
             place,
             format!("it joins \"{name}\", which is no parallel step"),
@@ -117,6 +117,23 @@ fn parallel_of(graph: &Graph<'_>, join: usize, findings: &mut Findings) {
                 ),
             );
         }
+    }
+}
+
+/// A finding for a join that needs no branch, or more than there are.
+fn need(graph: &Graph<'_>, join: usize, parallel: usize, findings: &mut Findings) {
+    let branches = graph.step(parallel).legs.len();
+    if let Some(need) = graph.step(join).kind.needs()
+        && !(1..=branches).contains(&need)
+    {
+        findings.error(
+            step_place(graph.name(join)),
+            format!(
+                "it needs {need} of the {branches} branches of \"{}\"",
+                graph.name(parallel)
+            ),
+            format!("Let need be between 1 and {branches}, or leave it out to wait for all."),
+        );
     }
 }
 

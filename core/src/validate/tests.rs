@@ -3,6 +3,7 @@
 mod companions;
 mod explore;
 mod flow;
+mod forks;
 mod heads;
 mod links;
 mod soundness;

@@ -30,6 +30,10 @@ pub(crate) enum Piece {
     WayOut,
     Decision(Vec<Piece>),
     Parallel(Vec<Vec<Piece>>),
+    /// Branches of which so many are needed.
+    Needed(Vec<Vec<Piece>>, usize),
+    /// Branches that are taken if their condition holds.
+    Inclusive(Vec<Vec<Piece>>),
     Loop(Vec<Piece>, u32),
 }
 
@@ -48,6 +52,9 @@ fn any_piece() -> impl Strategy<Value = Piece> {
             prop::collection::vec(some(), 2..4).prop_map(Piece::Question),
             some().prop_map(Piece::Decision),
             prop::collection::vec(some(), 2..4).prop_map(Piece::Parallel),
+            (prop::collection::vec(some(), 2..4), 1..3usize)
+                .prop_map(|(branches, need)| Piece::Needed(branches, need)),
+            prop::collection::vec(some(), 2..4).prop_map(Piece::Inclusive),
             (some(), 2..4u32).prop_map(|(body, visits)| Piece::Loop(body, visits)),
         ]
     })
@@ -133,14 +140,28 @@ impl Writer {
                     "legs": [{"name": "A", "when": "c2", "next": leg}]}))
             }
             Piece::Parallel(branches) => {
-                let (parallel, join) = (self.name(), self.name());
-                self.named(&join, json!({"kind": "join", "of": parallel, "next": next}));
-                let firsts: Vec<String> = branches
+                self.parallel(branches, json!({"kind": "join", "next": next}))
+            }
+            Piece::Needed(branches, need) => self.parallel(
+                branches,
+                json!({"kind": "join", "next": next, "need": need}),
+            ),
+            Piece::Inclusive(branches) => {
+                let (fork, join) = (self.name(), self.name());
+                self.named(&join, json!({"kind": "join", "of": fork, "next": next}));
+                let legs: Vec<Value> = branches
                     .iter()
-                    .map(|branch| self.pieces(branch, &join))
+                    .enumerate()
+                    .map(|(i, branch)| {
+                        let when = format!("c{}", i % 2 + 1);
+                        json!({"name": format!("{i}"), "when": when, "next": self.pieces(branch, &join)})
+                    })
                     .collect();
-                self.named(&parallel, json!({"kind": "parallel", "branches": firsts}));
-                parallel
+                self.named(
+                    &fork,
+                    json!({"kind": "inclusive", "legs": legs, "otherwise": join}),
+                );
+                fork
             }
             Piece::Loop(body, visits) => {
                 let repeat = self.name();
@@ -153,6 +174,21 @@ impl Writer {
                 first
             }
         }
+    }
+}
+
+impl Writer {
+    /// Branches side by side, with their join.
+    fn parallel(&mut self, branches: &[Vec<Piece>], mut join: Value) -> String {
+        let (parallel, joining) = (self.name(), self.name());
+        join["of"] = parallel.clone().into();
+        self.named(&joining, join);
+        let firsts: Vec<String> = branches
+            .iter()
+            .map(|branch| self.pieces(branch, &joining))
+            .collect();
+        self.named(&parallel, json!({"kind": "parallel", "branches": firsts}));
+        parallel
     }
 }
 

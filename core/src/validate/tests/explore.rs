@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::{cycles, flow, parallel};
 use super::*;
 use crate::game::tests::random::{self, Piece};
-use crate::program::StepNo;
+use crate::program::{CompiledLeg, CompiledStep, StepNo};
 
 /// A token: its step; at a join how many branches have come, 0 when it is ready to move; and the parallel steps whose
 /// branches it is on, from the outside in.
@@ -77,11 +77,13 @@ fn moves(program: &Program, tokens: &[Token], index: usize) -> Result<Vec<Vec<To
     let mut moved = Vec::new();
     if step.kind.forks() {
         let inside = [&branches[..], &[no]].concat();
-        let mut all = rest.clone();
-        for target in targets {
-            all = arrive(program, all, target, &inside)?;
+        for taken in forks(program, step) {
+            let mut all = rest.clone();
+            for target in taken {
+                all = arrive(program, all, target, &inside)?;
+            }
+            moved.push(all);
         }
-        moved.push(all);
     } else {
         for target in targets {
             moved.push(arrive(program, rest.clone(), target, &branches)?);
@@ -91,6 +93,24 @@ fn moves(program: &Program, tokens: &[Token], index: usize) -> Result<Vec<Vec<To
         moved.push(arrive(program, rest, next, &branches)?);
     }
     Ok(moved)
+}
+
+/// The ways in which a fork sends tokens out: to all of its legs, or to any that conditions choose.
+fn forks(program: &Program, step: &CompiledStep) -> Vec<Vec<StepNo>> {
+    let is_join = |no: &StepNo| program.step(*no).unwrap().kind.joins().is_some();
+    let mut legs: Vec<&CompiledLeg> = step.legs.iter().collect();
+    // A branch without steps comes to the join at once, when the others are under way.
+    legs.sort_by_key(|leg| leg.target.is_some_and(|no| is_join(&no)));
+    let targets = |legs: Vec<&CompiledLeg>| legs.iter().filter_map(|leg| leg.target).collect();
+    if !step.kind.forks_by_condition() {
+        return vec![targets(legs)];
+    }
+    let (chosen, otherwise): (Vec<_>, Vec<_>) = legs.iter().partition(|l| l.condition.is_some());
+    let some = (1u32..1 << chosen.len()).map(|set| {
+        let taken = chosen.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+        targets(taken.map(|(_, leg)| *leg).collect())
+    });
+    some.chain([targets(otherwise)]).collect()
 }
 
 /// A token comes to a step from a branch of these parallel steps.
@@ -113,10 +133,19 @@ fn arrive(
             else {
                 return Err(Verdict::Foreign(no));
             };
-            match here {
-                Some((_, came, _)) if *came > 0 => *came = (*came + 1) % step.branches,
-                Some(_) => return Err(Verdict::Doubled(no)),
-                None => tokens.push((no, 1 % step.branches, outside.to_vec())),
+            let come = match here {
+                Some((_, 0, _)) => return Err(Verdict::Doubled(no)),
+                Some((_, came, _)) => *came + 1,
+                None => 1,
+            };
+            tokens.retain(|(at, _, _)| *at != no);
+            let inside = |token: &Token| token.2.starts_with(branches);
+            let by_condition = program.step_named(of).unwrap().kind.forks_by_condition();
+            if come >= step.needs || by_condition && !tokens.iter().any(inside) {
+                tokens.retain(|token| !inside(token));
+                tokens.push((no, 0, outside.to_vec()));
+            } else {
+                tokens.push((no, come, outside.to_vec()));
             }
         }
     }
@@ -145,6 +174,8 @@ fn any_pieces() -> impl Strategy<Value = Vec<Piece>> {
         let some = || prop::collection::vec(inner.clone(), 1..3);
         prop_oneof![
             4 => prop::collection::vec(some(), 2..3).prop_map(Piece::Parallel),
+            1 => prop::collection::vec(some(), 2..3).prop_map(|b| Piece::Needed(b, 1)),
+            2 => prop::collection::vec(some(), 2..3).prop_map(Piece::Inclusive),
             1 => prop::collection::vec(some(), 2..3).prop_map(Piece::Question),
             1 => some().prop_map(Piece::Decision),
             2 => some().prop_map(|body| Piece::Loop(body, 2)),

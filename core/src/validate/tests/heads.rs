@@ -137,6 +137,15 @@ const KIND_SAMPLES: &[(&str, &str, &str)] = &[
         {"name": "b2", "kind": "note", "text": "x", "description": "d"},
         {"name": "j", "kind": "join", "of": "s", "description": "d"}]"#,
     ),
+    (
+        "inclusive",
+        r#"{"legs": [{"name": "A", "when": "true", "next": "b1"}, {"name": "B", "when": "true", "next": "b2"}],
+            "otherwise": "j"}"#,
+        r#"[
+        {"name": "b1", "kind": "note", "text": "x", "description": "d", "next": "j"},
+        {"name": "b2", "kind": "note", "text": "x", "description": "d"},
+        {"name": "j", "kind": "join", "of": "s", "description": "d"}]"#,
+    ),
     ("finish", r#"{"outcome": "over"}"#, "[]"),
 ];
 
