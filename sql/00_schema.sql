@@ -4,10 +4,10 @@ REVOKE ALL ON SCHEMA wf FROM PUBLIC;
 
 CREATE TYPE wf.version_state AS ENUM ('draft', 'published', 'retired');
 CREATE TYPE wf.case_state AS ENUM ('planned', 'running', 'held', 'completed', 'cancelled');
-CREATE TYPE wf.step_state AS ENUM ('scheduled', 'open', 'sending', 'joining', 'held', 'failed');
+CREATE TYPE wf.step_state AS ENUM ('scheduled', 'open', 'sending', 'joining', 'waiting', 'held', 'failed');
 CREATE TYPE wf.message_state AS ENUM (
     'deferred', 'queued', 'leased', 'sent', 'delivered', 'bounced', 'suppressed', 'failed', 'dead');
 CREATE TYPE wf.history_event AS ENUM (
     'case_planned', 'case_started', 'case_completed', 'case_cancelled', 'case_held', 'case_released',
-    'step_done', 'step_skipped', 'step_failed', 'step_retried', 'step_cancelled', 'rescheduled',
+    'step_done', 'step_skipped', 'step_failed', 'step_retried', 'step_cancelled', 'rescheduled', 'signalled',
     'message_suppressed', 'message_bounced', 'message_dead');

@@ -2,6 +2,10 @@
 //!
 //! Compiling never fails on an unsound document: legs that lead nowhere stay unresolved and `validate` names them.
 //! Only a version without error findings is published, so a running case always finds its legs.
+//!
+//! * `layout`: which steps are branches of which join, and which ones wait side by side
+
+mod layout;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -66,6 +70,8 @@ pub struct CompiledStep {
     pub in_cycle: bool,
     /// Whether another step's date hangs on when this one was done.
     pub is_anchor: bool,
+    /// The steps that wait beside it, of which the first one that is over decides.
+    pub rivals: Vec<StepNo>,
     /// For a join: how many branches its fork has.
     pub branches: usize,
     /// For a join: how many branches have to come before it goes on, unless no other is under way any more.
@@ -161,6 +167,7 @@ impl Program {
         program.mark_cycles();
         program.number_stages();
         program.lay_out_branches();
+        program.lay_out_races();
         program
     }
 
@@ -320,6 +327,15 @@ impl Program {
             let no = self.steps[index].no;
             self.steps[index].in_cycle = self.reachable(self.successors(no)).contains(&no);
         }
+        // A step that waited in vain beside others comes again with them, even if it leads elsewhere itself.
+        let races = self.steps.iter().filter(|s| s.kind.lets_legs_race());
+        let again = races.filter(|race| race.in_cycle);
+        let legs = again.flat_map(|race| race.legs.iter().filter_map(|leg| leg.target));
+        for no in legs.collect::<Vec<_>>() {
+            if let Some(step) = self.step_mut(no) {
+                step.in_cycle = true;
+            }
+        }
     }
 
     /// The steps that a token may go to from here: by its legs, or by skipping.
@@ -362,52 +378,6 @@ impl Program {
             stage += i16::from(starts);
             self.steps[index].stage = stage;
         }
-    }
-
-    fn lay_out_branches(&mut self) {
-        let mut joins = Vec::new();
-        for step in &self.steps {
-            let fork = step.kind.joins().and_then(|of| self.step_named(of));
-            if let Some(fork) = fork {
-                let firsts = fork.legs.iter().filter_map(|leg| leg.target).collect();
-                let mut region = self.reachable_before(step.no, firsts);
-                region.remove(&fork.no);
-                joins.push((step.no, fork.legs.len(), region));
-            }
-        }
-        // Inner branches are part of outer ones.
-        joins.sort_by_key(|(_, _, region)| region.len());
-        for (no, branches, region) in joins {
-            for inside in &region {
-                if let Some(step) = self.step_mut(*inside) {
-                    step.within.push(no);
-                }
-            }
-            if let Some(join) = self.step_mut(no) {
-                join.branches = branches;
-                join.needs = join.kind.needs().unwrap_or(branches);
-                join.region = region.into_iter().collect();
-            }
-        }
-    }
-
-    /// The steps that can be reached from some without passing a step.
-    fn reachable_before(&self, end: StepNo, from: Vec<StepNo>) -> BTreeSet<StepNo> {
-        let mut seen = BTreeSet::new();
-        let mut open = from;
-        while let Some(no) = open.pop() {
-            if no != end && seen.insert(no) {
-                open.extend(self.successors(no));
-            }
-        }
-        seen
-    }
-
-    fn step_mut(&mut self, no: StepNo) -> Option<&mut CompiledStep> {
-        usize::try_from(no)
-            .ok()?
-            .checked_sub(1)
-            .and_then(|i| self.steps.get_mut(i))
     }
 }
 
@@ -484,6 +454,7 @@ fn compile_step(
         stage: 1,
         in_cycle: false,
         is_anchor: false,
+        rivals: Vec::new(),
         branches: 0,
         needs: 0,
         region: Vec::new(),

@@ -302,7 +302,7 @@ fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
     let rows = spi::query(
         "SELECT t.case_id, t.step_no, t.visit, t.state::text, t.attempts, t.arrived, t.entered_at,
                 t.run_at, t.due_at,
-                CASE WHEN t.state NOT IN ('scheduled', 'joining', 'sending') THEN (
+                CASE WHEN t.state NOT IN ('scheduled', 'joining', 'waiting', 'sending') THEN (
                     SELECT k.task_id FROM wf.tasks AS k
                     WHERE k.case_id = t.case_id AND k.step_no = t.step_no AND k.visit = t.visit) END
          FROM wf.case_steps AS t

@@ -39,19 +39,53 @@ impl Case {
     }
 
     /// One more branch has come to a join.
-    pub(super) fn join(
-        &mut self,
-        index: usize,
-        step: &CompiledStep,
-        env: &Env<'_>,
-        out: &mut Effects,
-    ) {
+    pub(super) fn come_to_join(&mut self, step: &CompiledStep, env: &Env<'_>, out: &mut Effects) {
+        let index = self.at_join(step, env);
         let token = &mut self.tokens[index];
         token.arrived = token.arrived.saturating_add(1);
         let come = usize::try_from(token.arrived).unwrap_or(0);
         if come >= step.needs || !self.under_way(step) {
             self.join_goes_on(index, step, env, out);
         }
+    }
+
+    /// The token that waits at a join; a new one if nobody has come yet.
+    fn at_join(&mut self, step: &CompiledStep, env: &Env<'_>) -> usize {
+        let known = self.token_at(step.no);
+        let known = known.filter(|index| self.tokens[*index].state == TokenState::Joining);
+        known.unwrap_or_else(|| {
+            let mut token = self.new_token(step, env);
+            token.state = TokenState::Joining;
+            token.run_at = None;
+            self.tokens.push(token);
+            self.tokens.len() - 1
+        })
+    }
+
+    /// A branch has ended before its join: that goes on if it was the last one it waited for.
+    pub(super) fn branch_ended(&mut self, step: &CompiledStep, env: &Env<'_>, out: &mut Effects) {
+        if !self.under_way(step) {
+            let index = self.at_join(step, env);
+            self.join_goes_on(index, step, env, out);
+        }
+    }
+
+    /// A step is over beside which others wait: they are withdrawn.
+    pub(super) fn came_first(&mut self, step: &CompiledStep, out: &mut Effects) {
+        let why = format!("step \"{}\" came first", step.name);
+        let mut rivals = step.rivals.clone();
+        rivals.sort_unstable();
+        self.withdraw_all(&rivals, NOT_NEEDED, &why, out);
+    }
+
+    /// Whether a step that waits beside this one was due earlier: after an outage, the order of the dates counts.
+    pub(super) fn comes_second(&self, index: usize, step: &CompiledStep) -> bool {
+        let own = self.tokens[index].run_at;
+        let earlier = |token: &Token| {
+            token.state == TokenState::Scheduled && token.run_at.is_some() && token.run_at < own
+        };
+        let mut tokens = self.tokens.iter();
+        tokens.any(|token| step.rivals.contains(&token.step) && earlier(token))
     }
 
     /// Whether any branch of a join has not come yet.

@@ -20,7 +20,7 @@ pub struct Settlement<'a> {
 }
 
 impl Case {
-    fn name(&self, no: StepNo) -> String {
+    pub(super) fn name(&self, no: StepNo) -> String {
         self.program.step_name(no).to_owned()
     }
 
@@ -71,7 +71,7 @@ impl Case {
         }
     }
 
-    fn where_it_stands(&self) -> String {
+    pub(super) fn where_it_stands(&self) -> String {
         let open: Vec<_> = self
             .tokens
             .iter()
@@ -136,6 +136,7 @@ impl Case {
         }
         let token = self.finish(index, Event::StepDone, &outcome, detail, env, out);
         self.follow(&token, &outcome, facts, env, out);
+        self.look_again(env);
         Ok(())
     }
 
@@ -175,7 +176,7 @@ impl Case {
         }
     }
 
-    fn merge_vars(&mut self, data: Map<String, Value>) -> Result<(), Error> {
+    pub(super) fn merge_vars(&mut self, data: Map<String, Value>) -> Result<(), Error> {
         let mut vars = match &self.vars {
             Some(text) => parse_data(text)?,
             None => Map::new(),
@@ -196,6 +197,9 @@ impl Case {
                 TokenState::Open => "Settle it with wf.complete.",
                 TokenState::Sending => "It is done when the sender has acknowledged the message.",
                 TokenState::Joining => "It waits for the other branches.",
+                TokenState::Waiting => {
+                    "It waits for an event: send its signal with wf.signal, or leave it out with wf.skip."
+                }
                 TokenState::Failed => "Call wf.retry.",
                 TokenState::Scheduled | TokenState::Held => "Call wf.release first.",
             };
@@ -261,6 +265,7 @@ impl Case {
         }
         self.keep_answer(step.no, leg);
         self.done(index, leg, facts, env, out);
+        self.look_again(env);
         Ok(())
     }
 
@@ -412,7 +417,7 @@ impl Case {
     }
 }
 
-fn quoted(names: &[String]) -> String {
+pub(super) fn quoted(names: &[String]) -> String {
     names
         .iter()
         .map(|n| format!("\"{n}\""))

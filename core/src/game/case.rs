@@ -1,6 +1,6 @@
 //! A case in memory, and the moves that every event shares: finish a step run, follow a leg, arrive, fail, end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -62,6 +62,8 @@ pub enum TokenState {
     Sending,
     /// It waits at a join for the other branches.
     Joining,
+    /// It waits for a signal, or for something to become true of the subject.
+    Waiting,
     /// It would be scheduled, but the case is on hold.
     Held,
     /// It failed for good and waits for wf.retry or wf.skip.
@@ -76,6 +78,7 @@ impl TokenState {
             TokenState::Open => "open",
             TokenState::Sending => "sending",
             TokenState::Joining => "joining",
+            TokenState::Waiting => "waiting",
             TokenState::Held => "held",
             TokenState::Failed => "failed",
         }
@@ -88,6 +91,7 @@ impl TokenState {
             Self::Open,
             Self::Sending,
             Self::Joining,
+            Self::Waiting,
             Self::Held,
             Self::Failed,
         ]
@@ -126,6 +130,9 @@ pub struct Memory {
     /// The answers given to questions, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<String, String>,
+    /// Signals that have come before the event that waits for them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub signals: BTreeSet<String>,
 }
 
 /// What went wrong with a step run, as an incident shows it.
@@ -233,10 +240,13 @@ impl Case {
             out.resolved.push((self.id, token.step, token.visit));
         }
         let program = self.program.clone();
-        if let Some(step) = program.step(token.step)
-            && step.is_anchor
-        {
-            self.memory.done.insert(step.name.clone(), env.now);
+        if let Some(step) = program.step(token.step) {
+            if step.is_anchor {
+                self.memory.done.insert(step.name.clone(), env.now);
+            }
+            if !step.rivals.is_empty() {
+                self.came_first(step, out);
+            }
         }
         token
     }
@@ -291,36 +301,11 @@ impl Case {
         let Some(step) = program.step(no) else {
             return;
         };
-        if step.kind.joins().is_some()
-            && let Some(index) = self.token_at(no)
-            && self.tokens[index].state == TokenState::Joining
-        {
-            self.join(index, step, env, out);
-            return;
-        }
-        let mut visit = 1;
-        if step.in_cycle {
-            visit = self.visits(step).saturating_add(1);
-            self.memory.visits.insert(step.name.clone(), visit);
-        }
-        let mut token = Token {
-            step: no,
-            visit,
-            state: self.waiting(),
-            attempts: 0,
-            arrived: 0,
-            entered_at: env.now,
-            run_at: Some(env.now),
-            due_at: None,
-            task_id: None,
-        };
         if step.kind.joins().is_some() {
-            token.state = TokenState::Joining;
-            token.run_at = None;
-            self.tokens.push(token);
-            self.join(self.tokens.len() - 1, step, env, out);
+            self.come_to_join(step, env, out);
             return;
         }
+        let token = self.new_token(step, env);
         let planned = self.plan(step, &token, facts, env);
         self.tokens.push(token);
         let index = self.tokens.len() - 1;
@@ -334,6 +319,26 @@ impl Case {
                 }
             }
             Err(error) => self.fail(index, &error, env, out),
+        }
+    }
+
+    /// A token that comes to a step now, for the first time or anew.
+    pub(super) fn new_token(&mut self, step: &CompiledStep, env: &Env<'_>) -> Token {
+        let mut visit = 1;
+        if step.in_cycle {
+            visit = self.visits(step).saturating_add(1);
+            self.memory.visits.insert(step.name.clone(), visit);
+        }
+        Token {
+            step: step.no,
+            visit,
+            state: self.waiting(),
+            attempts: 0,
+            arrived: 0,
+            entered_at: env.now,
+            run_at: Some(env.now),
+            due_at: None,
+            task_id: None,
         }
     }
 

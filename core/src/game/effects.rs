@@ -19,6 +19,7 @@ pub enum Event {
     StepRetried,
     StepCancelled,
     Rescheduled,
+    Signalled,
     MessageBounced,
     MessageDead,
 }
@@ -39,6 +40,7 @@ impl Event {
             Event::StepRetried => "step_retried",
             Event::StepCancelled => "step_cancelled",
             Event::Rescheduled => "rescheduled",
+            Event::Signalled => "signalled",
             Event::MessageBounced => "message_bounced",
             Event::MessageDead => "message_dead",
         }

@@ -74,6 +74,9 @@ impl Case {
         let Some(step) = program.step(self.tokens[index].step) else {
             return Fired::Moved;
         };
+        if self.comes_second(index, step) {
+            return Fired::Moved;
+        }
         let mut conditions = facts.conditions.get(program.stops().len()..).unwrap_or(&[]);
         if step.when.is_some()
             && let Some((holds, own)) = conditions.split_first()
@@ -166,6 +169,8 @@ impl Case {
         match then {
             Then::Done(outcome) => self.done(index, outcome, facts, env, out),
             Then::Join => self.done(index, "done", facts, env, out),
+            Then::Listen(signal) => self.listen(index, signal, facts, env, out),
+            Then::LookAgain => self.wait(index),
             Then::Task => self.open_task(index, step, out),
             Then::Note { .. } => match self.text(step, &inline_name(&step.name, 0), facts, env) {
                 Ok(text) => {

@@ -6,17 +6,20 @@
 //!
 //! * `enter`: a case begins           * `fire`: a token's time has come
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
-//! * `messages`: what senders report  * `plan`: when
+//! * `messages`: what senders report  * `signals`: events from outside
+//! * `cancel`: parts of a case         * `plan`: when
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
 
 mod branches;
 mod calls;
+mod cancel;
 mod case;
 mod effects;
 mod enter;
 mod fire;
 mod messages;
 mod plan;
+mod signals;
 mod watch;
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ impl Case {
         for index in 0..self.tokens.len() {
             self.replan(index, facts, env, out);
         }
+        self.look_again(env);
     }
 
     /// The same for a case that has ended with messages still here: what its subject no longer calls for stays here.
@@ -90,7 +91,10 @@ impl Case {
             TokenState::Scheduled | TokenState::Held | TokenState::Open => {}
             // On the way, or waiting for others: no date of its own that could still move. A failed one is planned
             // anew by wf.retry.
-            TokenState::Sending | TokenState::Joining | TokenState::Failed => return,
+            TokenState::Sending
+            | TokenState::Joining
+            | TokenState::Waiting
+            | TokenState::Failed => return,
         }
         match self.plan(step, &self.tokens[index], facts, env) {
             Err(error) => self.fail(index, &error, env, out),

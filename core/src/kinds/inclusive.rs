@@ -14,7 +14,7 @@ pub struct Inclusive {
     /// The branches, each with its condition.
     pub legs: Vec<Case>,
     /// The branch to take when no condition is true; it may be the join itself.
-    #[schemars(extend("x-step" = "leads-to"))]
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "otherwise"))]
     pub otherwise: String,
 }
 

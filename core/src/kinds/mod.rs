@@ -6,6 +6,7 @@
 
 mod control;
 mod event;
+mod first_of;
 mod inclusive;
 mod manual;
 mod message;
@@ -139,6 +140,10 @@ pub enum Then<'a> {
     Fork,
     /// A token goes out on each of these legs.
     Split(Vec<&'a str>),
+    /// The token waits for a signal of this name, unless it has come already.
+    Listen(&'a str),
+    /// The token waits for the next change of the subject, and its step is then asked again.
+    LookAgain,
     /// The token waits until every branch has come.
     Join,
     /// The case is completed with this outcome.
@@ -207,6 +212,29 @@ pub trait StepKind: Debug {
     /// Whether conditions say which legs of a fork get a token: at least one, perhaps not all.
     fn forks_by_condition(&self) -> bool {
         false
+    }
+
+    /// Whether the steps that its legs lead to wait side by side, until the first of them is over.
+    fn lets_legs_race(&self) -> bool {
+        false
+    }
+
+    /// The signal that it waits for.
+    fn signal(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether it waits for something to become true of the subject.
+    fn watches_subject(&self) -> bool {
+        false
+    }
+
+    /// Whether it waits for something from outside: a person, an event, a date.
+    fn waits(&self) -> bool {
+        matches!(self.nature(), Nature::Manual { .. })
+            || self.waits_for_date()
+            || self.signal().is_some()
+            || self.watches_subject()
     }
 
     /// Whether each leg begins a branch of its own, which others do not enter unless they say so.
@@ -280,6 +308,7 @@ pub const KINDS: &[Entry] = &[
     entry::<control::Wait>("wait"),
     entry::<control::Parallel>("parallel"),
     entry::<control::Join>("join"),
+    entry::<first_of::FirstOf>("first_of"),
     entry::<control::Repeat>("repeat"),
     entry::<control::Finish>("finish"),
 ];

@@ -8,7 +8,7 @@ use crate::finding::Findings;
 use crate::kinds::Nature;
 
 /// What keeps a loop from running for ever by itself.
-const BOUND_IT: &str = "Put on the way a repeat step with max_visits, a step that a person settles (without a condition in when), or a date that always lies ahead: forward from previous_done.";
+const BOUND_IT: &str = "Put on the way a repeat step with max_visits, a step that a person settles (without a condition in when), an event that waits for a signal, or a date that always lies ahead: forward from previous_done.";
 
 /// No calendar is closed for as many days in a row, so a date that lies this far ahead cannot be rolled back to today.
 const LONGER_THAN_CLOSED: i32 = 14;
@@ -58,7 +58,9 @@ fn unbounded(graph: &Graph<'_>, edge: &Edge<'_>) -> bool {
             let manual = matches!(step.kind.nature(), Nature::Manual { .. });
             let bounded = step.kind.bounds_a_loop()
                 && step.legs.first().is_some_and(|leg| leg.outcome == outcome);
-            !manual && !bounded
+            // Each signal is taken by one visit.
+            let listens = step.kind.signal().is_some();
+            !manual && !bounded && !listens
         }
     }
 }

@@ -4,6 +4,7 @@
 //! * `dates`: date rules and their anchors                * `texts`: templates
 //! * `flow`: where tokens go, and whether they arrive     * `cycles`: loops without end, cases without end
 //! * `branches`: answers that cross (`crossing`)          * `parallel`: branches and their joins (`nesting`)
+//! * `races`: steps that wait side by side
 //! * `graph`, `paths`: the steps as a graph, and the ways through it that findings show
 //! * `companions`: buttons and the events that they bring about
 //! * `uses`: what the definition asks of the subject, for the shell, which has the catalogue to check it against
@@ -19,6 +20,7 @@ mod head;
 mod nesting;
 mod parallel;
 mod paths;
+mod races;
 mod steps;
 mod texts;
 mod uses;
@@ -53,6 +55,7 @@ pub fn validate(program: &Program) -> Findings {
         cycles::check(&graph, &mut findings);
         branches::check(&graph, &mut findings);
         companions::check(&graph, &mut findings);
+        races::check(&graph, &mut findings);
         parallel::check(&graph, &nesting, &mut findings);
     }
     findings

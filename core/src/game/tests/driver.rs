@@ -154,10 +154,16 @@ impl Play {
     pub fn settle_down(&mut self) {
         self.take_tasks();
         for _ in 0..5_000 {
-            let ready = self.case.ready(self.now).next();
-            if let Some(index) = ready {
-                self.fire(index);
-            } else if !self.deliver() {
+            let tokens = self.case.ready(self.now).map(|i| &self.case.tokens[i]);
+            let mut wave: Vec<(i16, i16)> = tokens.map(|t| (t.step, t.visit)).collect();
+            wave.sort_unstable();
+            for (step, visit) in &wave {
+                // An earlier one may have ended the case or taken this token away.
+                if let Some(index) = self.case.token_of(*step, *visit) {
+                    self.fire(index);
+                }
+            }
+            if wave.is_empty() && !self.deliver() {
                 return;
             }
             self.take_tasks();
@@ -292,11 +298,21 @@ impl Play {
         step: Option<&str>,
         make: impl FnOnce(&mut Case, usize, &Facts<'_>, &Env<'_>, &mut Effects) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.on_case(|case, facts, env, out| {
+            let index = case.step_run(step)?;
+            make(case, index, facts, env, out)
+        })
+    }
+
+    /// Makes a call on the case, and forgets it if it is refused.
+    pub fn on_case(
+        &mut self,
+        make: impl FnOnce(&mut Case, &Facts<'_>, &Env<'_>, &mut Effects) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let before = self.case.clone();
         let made = self.ask_watch(|case, facts, env, _| {
-            let index = case.step_run(step)?;
             let mut out = Effects::default();
-            make(case, index, facts, env, &mut out).map(|()| out)
+            make(case, facts, env, &mut out).map(|()| out)
         });
         match made {
             Ok(out) => {
@@ -320,52 +336,6 @@ impl Play {
         self.out.suppressions.extend(out.suppressions);
         self.out.failures.extend(out.failures);
         self.out.resolved.extend(out.resolved);
-    }
-
-    /// wf.complete_step.
-    pub fn settle(&mut self, step: &str, outcome: Option<&str>) -> Result<(), Error> {
-        self.settle_with(step, outcome, None)
-    }
-
-    /// wf.complete_step with data.
-    pub fn settle_with(
-        &mut self,
-        step: &str,
-        outcome: Option<&str>,
-        data: Option<&str>,
-    ) -> Result<(), Error> {
-        let settlement = Settlement { outcome, data };
-        self.call(Some(step), |case, index, facts, env, out| {
-            case.settle(index, settlement, facts, env, out)
-        })
-    }
-
-    /// wf.branch.
-    pub fn branch(&mut self, step: &str, leg: &str) -> Result<(), Error> {
-        self.call(Some(step), |case, index, facts, env, out| {
-            case.branch(index, leg, facts, env, out)
-        })
-    }
-
-    /// wf.advance.
-    pub fn advance(&mut self, step: &str) -> Result<(), Error> {
-        self.call(Some(step), |case, index, _, env, _| {
-            case.advance(index, env)
-        })
-    }
-
-    /// wf.skip.
-    pub fn skip(&mut self, step: &str) -> Result<(), Error> {
-        self.call(Some(step), |case, index, facts, env, out| {
-            case.skip(index, None, facts, env, out)
-        })
-    }
-
-    /// wf.retry.
-    pub fn retry(&mut self, step: &str) -> Result<(), Error> {
-        self.call(Some(step), |case, index, facts, env, out| {
-            case.retry(index, facts, env, out)
-        })
     }
 
     /// wf.hold.

@@ -2,11 +2,15 @@
 
 mod branches;
 mod calls;
+mod cancel;
 mod driver;
+mod events;
 mod parallel;
+pub(crate) mod pieces;
 pub(crate) mod random;
 mod scenarios;
 mod steps;
+mod verbs;
 
 use serde_json::json;
 

@@ -6,213 +6,12 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::driver::roles;
+use super::pieces::{any_pieces, damaged, document};
 use super::*;
 use crate::document::Document;
 use crate::kinds::DoneWhen;
 use crate::program::Program;
 use crate::validate::validate;
-
-/// A piece of a workflow: it is entered at its first step and left at its last one.
-#[derive(Clone, Debug)]
-pub(crate) enum Piece {
-    Note,
-    Mail {
-        otherwise: bool,
-    },
-    Wait(i32),
-    Update,
-    Task,
-    /// Skipped unless its condition holds.
-    Perhaps,
-    /// Answers that meet again.
-    Question(Vec<Vec<Piece>>),
-    /// An answer that ends the case.
-    WayOut,
-    Decision(Vec<Piece>),
-    Parallel(Vec<Vec<Piece>>),
-    /// Branches of which so many are needed.
-    Needed(Vec<Vec<Piece>>, usize),
-    /// Branches that are taken if their condition holds.
-    Inclusive(Vec<Vec<Piece>>),
-    Loop(Vec<Piece>, u32),
-}
-
-fn any_piece() -> impl Strategy<Value = Piece> {
-    let leaf = prop_oneof![
-        Just(Piece::Note),
-        any::<bool>().prop_map(|otherwise| Piece::Mail { otherwise }),
-        (-3..40i32).prop_map(Piece::Wait),
-        Just(Piece::Update),
-        Just(Piece::Task),
-        Just(Piece::Perhaps),
-    ];
-    leaf.prop_recursive(3, 24, 3, |inner| {
-        let some = || prop::collection::vec(inner.clone(), 1..3);
-        prop_oneof![
-            prop::collection::vec(some(), 2..4).prop_map(Piece::Question),
-            some().prop_map(Piece::Decision),
-            prop::collection::vec(some(), 2..4).prop_map(Piece::Parallel),
-            (prop::collection::vec(some(), 2..4), 1..3usize)
-                .prop_map(|(branches, need)| Piece::Needed(branches, need)),
-            prop::collection::vec(some(), 2..4).prop_map(Piece::Inclusive),
-            (some(), 2..4u32).prop_map(|(body, visits)| Piece::Loop(body, visits)),
-        ]
-    })
-}
-
-pub(crate) fn any_pieces() -> impl Strategy<Value = Vec<Piece>> {
-    let top = prop_oneof![6 => any_piece(), 1 => Just(Piece::WayOut)];
-    prop::collection::vec(top, 1..5)
-}
-
-/// Writes pieces as steps; each step names its next.
-#[derive(Default)]
-struct Writer {
-    steps: Vec<Value>,
-    count: usize,
-}
-
-impl Writer {
-    fn name(&mut self) -> String {
-        self.count += 1;
-        format!("s{}", self.count)
-    }
-
-    /// Writes pieces that lead to a step; the name of the first one.
-    fn pieces(&mut self, pieces: &[Piece], next: &str) -> String {
-        let mut next = next.to_owned();
-        for piece in pieces.iter().rev() {
-            next = self.piece(piece, &next);
-        }
-        next
-    }
-
-    fn step(&mut self, step: Value) -> String {
-        let name = self.name();
-        self.named(&name, step);
-        name
-    }
-
-    fn named(&mut self, name: &str, mut step: Value) {
-        step["name"] = name.into();
-        step["description"] = "A step".into();
-        self.steps.push(step);
-    }
-
-    fn piece(&mut self, piece: &Piece, next: &str) -> String {
-        match piece {
-            Piece::Note => self.step(json!({"kind": "note", "text": "x", "next": next})),
-            Piece::Mail { otherwise } => {
-                let mut mail = json!({"kind": "email", "template": "t", "next": next});
-                if *otherwise {
-                    mail["otherwise"] = next.into();
-                }
-                self.step(mail)
-            }
-            Piece::Wait(days) => {
-                let on = json!({"anchor": "subject.d", "days": days});
-                self.step(json!({"kind": "wait", "on": on, "next": next}))
-            }
-            Piece::Update => self.step(json!({"kind": "update", "set": {"x": "1"}, "next": next})),
-            Piece::Task => self.step(json!({"kind": "task", "participant": "p",
-                "due": {"anchor": "subject.d", "days": 3}, "next": next})),
-            Piece::Perhaps => {
-                self.step(json!({"kind": "note", "text": "x", "when": "c1", "next": next}))
-            }
-            Piece::Question(answers) => {
-                let meet =
-                    self.step(json!({"kind": "note", "text": "x", "merge": true, "next": next}));
-                let options: Vec<Value> = answers
-                    .iter()
-                    .enumerate()
-                    .map(|(i, answer)| json!({"name": format!("{i}"), "next": self.pieces(answer, &meet)}))
-                    .collect();
-                self.step(json!({"kind": "question", "participant": "p", "options": options}))
-            }
-            Piece::WayOut => {
-                let out = self.step(json!({"kind": "finish", "outcome": "left"}));
-                let options = json!([{"name": "on", "next": next}, {"name": "out", "next": out}]);
-                self.step(json!({"kind": "question", "participant": "p", "options": options}))
-            }
-            Piece::Decision(body) => {
-                let leg = self.pieces(body, next);
-                self.step(json!({"kind": "decision", "otherwise": next,
-                    "legs": [{"name": "A", "when": "c2", "next": leg}]}))
-            }
-            Piece::Parallel(branches) => {
-                self.parallel(branches, json!({"kind": "join", "next": next}))
-            }
-            Piece::Needed(branches, need) => self.parallel(
-                branches,
-                json!({"kind": "join", "next": next, "need": need}),
-            ),
-            Piece::Inclusive(branches) => {
-                let (fork, join) = (self.name(), self.name());
-                self.named(&join, json!({"kind": "join", "of": fork, "next": next}));
-                let legs: Vec<Value> = branches
-                    .iter()
-                    .enumerate()
-                    .map(|(i, branch)| {
-                        let when = format!("c{}", i % 2 + 1);
-                        json!({"name": format!("{i}"), "when": when, "next": self.pieces(branch, &join)})
-                    })
-                    .collect();
-                self.named(
-                    &fork,
-                    json!({"kind": "inclusive", "legs": legs, "otherwise": join}),
-                );
-                fork
-            }
-            Piece::Loop(body, visits) => {
-                let repeat = self.name();
-                let first = self.pieces(body, &repeat);
-                self.named(
-                    &repeat,
-                    json!({"kind": "repeat", "back_to": first,
-                    "max_visits": visits, "exhausted": next}),
-                );
-                first
-            }
-        }
-    }
-}
-
-impl Writer {
-    /// Branches side by side, with their join.
-    fn parallel(&mut self, branches: &[Vec<Piece>], mut join: Value) -> String {
-        let (parallel, joining) = (self.name(), self.name());
-        join["of"] = parallel.clone().into();
-        self.named(&joining, join);
-        let firsts: Vec<String> = branches
-            .iter()
-            .map(|branch| self.pieces(branch, &joining))
-            .collect();
-        self.named(&parallel, json!({"kind": "parallel", "branches": firsts}));
-        parallel
-    }
-}
-
-/// A document of these pieces, its first step first.
-pub(crate) fn document(pieces: &[Piece]) -> Value {
-    let mut writer = Writer::default();
-    let end = writer.step(json!({"kind": "finish"}));
-    let first = writer.pieces(pieces, &end);
-    let at = writer
-        .steps
-        .iter()
-        .position(|s| s["name"] == *first)
-        .unwrap();
-    let step = writer.steps.remove(at);
-    writer.steps.insert(0, step);
-    json!({
-        "format": 1, "name": "w", "subject": "s",
-        "start": {"when": "start", "on": {"anchor": "subject.d", "days": -5}, "late": "skip"},
-        "stop": [{"when": "stop", "reason": "paid"}],
-        "contact_window": {"days": "mon-fri", "from": "08:00", "to": "20:00"},
-        "templates": {"t": {"subject": "s", "body": "b"}},
-        "phases": [{"name": "p", "steps": writer.steps}]
-    })
-}
 
 /// Something that happens; the numbers pick among what there is to pick from.
 #[derive(Clone, Copy, Debug)]
@@ -222,6 +21,8 @@ enum Happening {
     Days(i64),
     Advance(usize),
     Skip(usize),
+    CancelStep(usize),
+    Signal,
     Retry(usize),
     Hold,
     Release,
@@ -243,6 +44,8 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         6 => (0..20i64).prop_map(H::Days),
         2 => pick().prop_map(H::Advance),
         2 => pick().prop_map(H::Skip),
+        2 => pick().prop_map(H::CancelStep),
+        2 => Just(H::Signal),
         2 => pick().prop_map(H::Retry),
         1 => Just(H::Hold),
         2 => Just(H::Release),
@@ -281,6 +84,7 @@ fn happen(play: &mut Play, happening: Happening) {
         | Happening::Branch(n, _)
         | Happening::Advance(n)
         | Happening::Skip(n)
+        | Happening::CancelStep(n)
         | Happening::Retry(n)
         | Happening::Bounce(n) => picked(play, n).unwrap_or_default(),
         _ => String::new(),
@@ -295,6 +99,8 @@ fn happen(play: &mut Play, happening: Happening) {
         }
         Happening::Advance(_) => drop(play.advance(&step)),
         Happening::Skip(_) => drop(play.skip(&step)),
+        Happening::CancelStep(_) => drop(play.cancel_step(&step, "not wanted")),
+        Happening::Signal => drop(play.signal("s", None)),
         Happening::Retry(_) => drop(play.retry(&step)),
         Happening::Hold => drop(play.hold()),
         Happening::Release => drop(play.release()),
@@ -415,6 +221,7 @@ fn play_out(mut play: Play) {
     play.date("d", "2026-01-20");
     play.text("email", "a@example.com");
     (play.sender, play.locked) = (true, false);
+    play.true_conditions.push("c1".to_owned());
     drop(play.release());
     play.changed();
     for _ in 0..1_000 {
@@ -425,6 +232,7 @@ fn play_out(mut play: Play) {
             let step = play.case.program.step_name(token.step).to_owned();
             let happening = match token.state {
                 TokenState::Failed => play.retry(&step),
+                TokenState::Waiting => play.signal("s", None),
                 TokenState::Open if step == "start" => play.settle(&step, Some("start")),
                 TokenState::Open => {
                     let outcome = play
@@ -445,30 +253,6 @@ fn play_out(mut play: Play) {
         check(&play);
     }
     panic!("the case does not end: {:?}", play.open());
-}
-
-/// A document with one of its targets moved elsewhere.
-pub(crate) fn damaged(mut document: Value, at: usize, to: usize) -> Value {
-    let steps = document["phases"][0]["steps"].as_array_mut().unwrap();
-    let target = steps[to % steps.len()]["name"].clone();
-    let mut places: Vec<&mut Value> = Vec::new();
-    for step in steps {
-        for (field, value) in step.as_object_mut().unwrap() {
-            match (field.as_str(), value) {
-                ("next" | "otherwise" | "back_to" | "exhausted", value) => places.push(value),
-                ("branches", Value::Array(list)) => places.extend(list),
-                ("options" | "legs", Value::Array(list)) => {
-                    places.extend(list.iter_mut().map(|leg| &mut leg["next"]));
-                }
-                _ => {}
-            }
-        }
-    }
-    let count = places.len();
-    if let Some(place) = places.into_iter().nth(at % count.max(1)) {
-        *place = target;
-    }
-    document
 }
 
 proptest! {

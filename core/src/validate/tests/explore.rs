@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::super::{cycles, flow, parallel};
 use super::*;
-use crate::game::tests::random::{self, Piece};
+use crate::game::tests::pieces::{self as pieces, Piece};
+use crate::game::tests::random;
 use crate::program::{CompiledLeg, CompiledStep, StepNo};
 
 /// A token: its step; at a join how many branches have come, 0 when it is ready to move; and the parallel steps whose
@@ -105,12 +106,13 @@ fn forks(program: &Program, step: &CompiledStep) -> Vec<Vec<StepNo>> {
     if !step.kind.forks_by_condition() {
         return vec![targets(legs)];
     }
-    let (chosen, otherwise): (Vec<_>, Vec<_>) = legs.iter().partition(|l| l.condition.is_some());
-    let some = (1u32..1 << chosen.len()).map(|set| {
-        let taken = chosen.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
-        targets(taken.map(|(_, leg)| *leg).collect())
-    });
-    some.chain([targets(otherwise)]).collect()
+    // The leg for when no condition holds is a branch like the others, for the rules.
+    (1u32..1 << legs.len())
+        .map(|set| {
+            let taken = legs.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+            targets(taken.map(|(_, leg)| *leg).collect())
+        })
+        .collect()
 }
 
 /// A token comes to a step from a branch of these parallel steps.
@@ -183,7 +185,7 @@ fn any_pieces() -> impl Strategy<Value = Vec<Piece>> {
     });
     prop_oneof![
         4 => prop::collection::vec(piece, 1..4),
-        1 => random::any_pieces(),
+        1 => pieces::any_pieces(),
     ]
 }
 
@@ -213,7 +215,7 @@ proptest! {
     ) {
         let mut document = damage
             .into_iter()
-            .fold(random::document(&pieces), |d, (at, to)| random::damaged(d, at, to));
+            .fold(pieces::document(&pieces), |d, (at, to)| pieces::damaged(d, at, to));
         if let Some((at, to, by_condition)) = skip {
             let_skip(&mut document, at, to, by_condition);
         }

@@ -245,7 +245,7 @@ fn s23_soundness_an_unbounded_cycle_of_automatic_steps_shows_how_to_get_into_it(
         &[error(
             "step \"a\"",
             "the steps \"a\" -> \"b\" -> \"c\" -> \"a\" go round without end",
-            "Put on the way a repeat step with max_visits, a step that a person settles (without a condition in when), or a date that always lies ahead: forward from previous_done. The date of step \"b\", counted from subject.due_date, may have passed when a case comes by again. Path: \"q\" (leg \"A\") -> \"a\" -> \"b\" -> \"c\" (leg \"otherwise\") -> \"a\".",
+            "Put on the way a repeat step with max_visits, a step that a person settles (without a condition in when), an event that waits for a signal, or a date that always lies ahead: forward from previous_done. The date of step \"b\", counted from subject.due_date, may have passed when a case comes by again. Path: \"q\" (leg \"A\") -> \"a\" -> \"b\" -> \"c\" (leg \"otherwise\") -> \"a\".",
         )],
     );
 }
