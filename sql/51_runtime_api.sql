@@ -69,6 +69,36 @@ CREATE FUNCTION wf.skip(case_id bigint, step text, reason text DEFAULT NULL)
 COMMENT ON FUNCTION wf.skip(bigint, text, text) IS
     'Leaves an open step out and goes on with the step that follows it. Returns the open steps.';
 
+CREATE FUNCTION wf.signal(case_id bigint, signal text, data jsonb DEFAULT NULL)
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'signal_wrapper';
+COMMENT ON FUNCTION wf.signal(bigint, text, jsonb) IS
+    'Tells a case that something has happened outside: events that wait for this signal are over, and data is merged into the case''s vars. One that comes early is kept, once for each name, until its event comes; one that comes late is noted in the history and moves nothing. No event waits for such a signal: 42704; the case has ended: 55000. Returns the open steps.';
+
+CREATE FUNCTION wf.signal(workflow text, key text, signal text, data jsonb DEFAULT NULL)
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'signal_key_wrapper';
+COMMENT ON FUNCTION wf.signal(text, text, text, jsonb) IS
+    'As wf.signal(bigint, text, jsonb), for the open case of a workflow about the row with this key. No open case: P0002.';
+
+CREATE FUNCTION wf.push_button(case_id bigint, button text, data jsonb DEFAULT NULL)
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'push_button_wrapper';
+COMMENT ON FUNCTION wf.push_button(bigint, text, jsonb) IS
+    'Pushes a button that a case offers, as wf.complete_step does for other steps; data is merged into the case''s vars. Not on offer: 55000; not yours: 42501. Returns the open steps.';
+
+CREATE FUNCTION wf.cancel_step(case_id bigint, step text, reason text DEFAULT 'cancelled')
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'cancel_step_wrapper';
+COMMENT ON FUNCTION wf.cancel_step(bigint, text, text) IS
+    'Withdraws an open step, with its task and a message that has not been leased. Its branch ends there: the join goes on with the others, at the latest when none is under way; of the steps of a first_of the others wait on. Outside of branches: 55000, see wf.skip. Returns the open steps.';
+
+CREATE FUNCTION wf.cancel_phase(case_id bigint, phase text, reason text DEFAULT 'cancelled')
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'cancel_phase_wrapper';
+COMMENT ON FUNCTION wf.cancel_phase(bigint, text, text) IS
+    'Withdraws all that is open in a phase. Branches in it end there; a case that was in it as a whole goes on with the next phase, and is cancelled after the last one. Unknown phase: 42704; nothing open in it: 55000. Returns the open steps.';
+
 CREATE FUNCTION wf.start(workflow text, key bigint, vars jsonb DEFAULT NULL)
     RETURNS SETOF wf.open_step
     LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp

@@ -39,13 +39,14 @@ BEGIN
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,
+                signal,push_button,cancel_step,cancel_phase,
                 retry,skip,reconcile,validate,validate_document,document_schema,export,
                 define,import,clone,publish,enable,disable,
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
             tables := tables || '{notes}'::text[];
         WHEN 'agent' THEN
-            functions := '{now,complete,complete_step,branch}';
+            functions := '{now,complete,complete_step,push_button,branch}';
             views := '{worklist,case_progress,case_timeline}';
             tables := tables || '{notes}'::text[];
         WHEN 'sender' THEN

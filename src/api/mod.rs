@@ -11,6 +11,7 @@
 
 mod calls;
 mod complete;
+mod flow;
 mod start;
 
 use std::panic::AssertUnwindSafe;

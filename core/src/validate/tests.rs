@@ -1,6 +1,7 @@
 //! Every finding, on the smallest document that shows it.
 
 mod companions;
+mod events;
 mod explore;
 mod flow;
 mod forks;
