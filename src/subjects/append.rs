@@ -1,8 +1,11 @@
 //! Writing to wf.inbox. Few keys get a row each; many at once share rows, so that a bulk statement of the ERP writes
 //! one row for a thousand of its own.
 //!
-//! All of it runs as the inbox's owner, inside an SPI connection; the callers see to that.
+//! What triggers have noted is written whatever the ERP's role may do: single rows without an executor (`direct`), the
+//! rest as the inbox's owner.
 
+use super::direct::Inbox;
+use crate::pg::acting::as_role;
 use crate::pg::spi;
 use crate::pg::types::{Char, arg, array, array_of, optional};
 
@@ -44,10 +47,14 @@ fn watch(tag: Tag) -> Option<i32> {
 }
 
 /// Appends what triggers have noted. The order within one call is lost: the worker derives what follows from the rows
-/// as they are then, not from the order in which they changed.
-pub fn noted(entries: &[Noted<'_>]) {
+/// as they are then, not from the order in which they changed. False when there is no inbox (any more).
+pub fn noted(entries: &[Noted<'_>]) -> bool {
+    let Some(inbox) = Inbox::open() else {
+        return false;
+    };
     if entries.len() < PACK_AT {
-        return singly(entries);
+        single(&inbox, entries);
+        return true;
     }
     // A statement is about one table, or about a few whose triggers write to each other.
     let mut kinds: Vec<(Tag, Text, Vec<&[u8]>)> = Vec::new();
@@ -62,13 +69,22 @@ pub fn noted(entries: &[Noted<'_>]) {
         if texts.len() < PACK_AT || text == Text::None {
             few.extend(texts.into_iter().map(|bytes| (tag, text, bytes)));
         } else {
-            packed(tag, text, &texts);
+            as_role(inbox.owner(), || {
+                spi::connected(|| packed(tag, text, &texts))
+            });
         }
     }
-    singly(&few);
+    single(&inbox, &few);
+    true
 }
 
-/// Appends keys, or watched rows, of one kind, many to a row.
+fn single(inbox: &Inbox, entries: &[Noted<'_>]) {
+    if !entries.is_empty() && !inbox.append(entries) {
+        as_role(inbox.owner(), || spi::connected(|| insert(entries)));
+    }
+}
+
+/// Appends keys, or watched rows, of one kind, many to a row. As the inbox's owner, inside an SPI connection.
 pub fn packed<T: AsRef<[u8]>>(tag: Tag, text: Text, texts: &[T]) {
     let mut rest = texts;
     while !rest.is_empty() {
@@ -106,36 +122,19 @@ fn text_of<'a>(entry: &Noted<'a>, kind: Text) -> Option<&'a [u8]> {
     (entry.1 == kind).then_some(entry.2)
 }
 
-fn singly(entries: &[Noted<'_>]) {
-    match entries {
-        [] => {}
-        [entry] => {
-            spi::query(
-                "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) VALUES ($1, $2, $3, $4, $5)",
-                &[
-                    arg(entry.0.subject),
-                    optional(text_of(entry, Text::Key)),
-                    arg(Char(entry.0.op)),
-                    optional(watch(entry.0)),
-                    optional(text_of(entry, Text::Watched)),
-                ],
-            );
-        }
-        _ => {
-            spi::query(
-                "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) \
-                 SELECT e.subject_id, e.key, e.op, e.watch_id, e.watched \
-                 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), \
-                                 pg_catalog.unnest($4), pg_catalog.unnest($5)) \
-                      AS e (subject_id, key, op, watch_id, watched)",
-                &[
-                    array(entries.iter().map(|e| e.0.subject)),
-                    array_of(entries.iter().map(|e| text_of(e, Text::Key))),
-                    array(entries.iter().map(|e| Char(e.0.op))),
-                    array_of(entries.iter().map(|e| watch(e.0))),
-                    array_of(entries.iter().map(|e| text_of(e, Text::Watched))),
-                ],
-            );
-        }
-    }
+fn insert(entries: &[Noted<'_>]) {
+    spi::query(
+        "INSERT INTO wf.inbox (subject_id, key, op, watch_id, watched) \
+         SELECT e.subject_id, e.key, e.op, e.watch_id, e.watched \
+         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), \
+                         pg_catalog.unnest($4), pg_catalog.unnest($5)) \
+              AS e (subject_id, key, op, watch_id, watched)",
+        &[
+            array(entries.iter().map(|e| e.0.subject)),
+            array_of(entries.iter().map(|e| text_of(e, Text::Key))),
+            array(entries.iter().map(|e| Char(e.0.op))),
+            array_of(entries.iter().map(|e| watch(e.0))),
+            array_of(entries.iter().map(|e| text_of(e, Text::Watched))),
+        ],
+    );
 }

@@ -7,17 +7,15 @@
 
 use std::cell::RefCell;
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys;
 
 use super::append::{self, Tag, Text};
-use crate::pg::acting::as_role;
-use crate::pg::spi;
 
-/// Flush in the middle of a statement at this many entries, so that one huge statement holds little memory and its
-/// arrays stay far below the size that a value may have.
-pub const FLUSH_AT: usize = 50_000;
+/// Flush in the middle of a statement at this many entries, so that one huge statement holds little memory, and none
+/// that the allocator would fetch from the system and give back each time.
+const FLUSH_AT: usize = 10_000;
 /// As `FLUSH_AT`, for the texts together.
-pub const FLUSH_AT_BYTES: usize = 16 * 1024 * 1024;
+const FLUSH_AT_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -39,9 +37,14 @@ thread_local! {
     };
 }
 
+unsafe extern "C-unwind" {
+    // Declared again, without pgrx's guard against errors: it is called for each row, and only reads a variable.
+    fn GetCurrentTransactionNestLevel() -> i32;
+}
+
 fn nest_level() -> i32 {
-    // SAFETY: reads a static.
-    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+    // SAFETY: as above.
+    unsafe { GetCurrentTransactionNestLevel() }
 }
 
 /// Notes one entry with its text. Returns true when it is time to flush.
@@ -114,35 +117,9 @@ pub fn subtransaction_aborted() {
     });
 }
 
-/// Where to write: the inbox's owner. None when there is no inbox (any more).
-fn inbox_owner() -> Option<Oid> {
-    // SAFETY: catalogue look-ups that return invalid or null for what is missing; the tuple is released.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"wf".as_ptr(), true);
-        if schema == Oid::INVALID {
-            return None;
-        }
-        let inbox = pg_sys::get_relname_relid(c"inbox".as_ptr(), schema);
-        if inbox == Oid::INVALID {
-            return None;
-        }
-        let tuple = pg_sys::SearchSysCache1(
-            pg_sys::SysCacheIdentifier::RELOID as i32,
-            pg_sys::Datum::from(inbox),
-        );
-        if tuple.is_null() {
-            return None;
-        }
-        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relowner;
-        pg_sys::ReleaseSysCache(tuple);
-        Some(owner)
-    }
-}
-
-/// Writes what the current subtransaction level has noted to wf.inbox, as its owner.
+/// Writes what the current subtransaction level has noted to wf.inbox.
 ///
-/// Checks beforehand what could make the insert fail; without an inbox the entries are dropped, for the ERP's write
-/// goes through whatever has become of us.
+/// Without an inbox the entries are dropped, for the ERP's write goes through whatever has become of us.
 pub fn flush() {
     let level = nest_level();
     let (entries, bytes) = BUFFER.with_borrow_mut(|buffer| {
@@ -168,18 +145,17 @@ pub fn flush() {
     if entries.is_empty() {
         return;
     }
-    if let Some(owner) = inbox_owner() {
-        let noted: Vec<append::Noted<'_>> = entries
-            .iter()
-            .enumerate()
-            .map(|(index, entry)| {
-                let end = entries
-                    .get(index + 1)
-                    .map_or(bytes.len(), |next| next.start);
-                (entry.tag, entry.text, &bytes[entry.start..end])
-            })
-            .collect();
-        as_role(owner, || spi::connected(|| append::noted(&noted)));
+    let noted: Vec<append::Noted<'_>> = entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            let end = entries
+                .get(index + 1)
+                .map_or(bytes.len(), |next| next.start);
+            (entry.tag, entry.text, &bytes[entry.start..end])
+        })
+        .collect();
+    if append::noted(&noted) {
         crate::worker::wake::on_commit();
     }
     give_back(entries, bytes);

@@ -84,13 +84,17 @@ pub struct Config {
     pub attributes: i32,
 }
 
+#[derive(Clone)]
 struct Known {
+    trigger: Oid,
     generation: u64,
     config: Rc<Config>,
 }
 
 thread_local! {
     static KNOWN: RefCell<HashMap<Oid, Known>> = RefCell::new(HashMap::new());
+    /// The one asked for last: a statement asks for the same one with each row.
+    static LAST: RefCell<Option<Known>> = const { RefCell::new(None) };
 }
 
 /// The configuration of the trigger that is firing.
@@ -101,13 +105,13 @@ pub unsafe fn of(data: &pg_sys::TriggerData) -> Rc<Config> {
     // SAFETY: the trigger and its relation are valid while it fires.
     let trigger = unsafe { &*data.tg_trigger };
     let generation = hooks::tracked_generation();
-    let known = KNOWN.with_borrow(|known| {
-        known
-            .get(&trigger.tgoid)
-            .filter(|k| k.generation == generation)
-            .map(|k| k.config.clone())
-    });
-    known.unwrap_or_else(|| {
+    let valid = |k: &&Known| k.trigger == trigger.tgoid && k.generation == generation;
+    let last = LAST.with_borrow(|last| last.as_ref().filter(valid).map(|k| k.config.clone()));
+    if let Some(config) = last {
+        return config;
+    }
+    let known = KNOWN.with_borrow(|known| known.get(&trigger.tgoid).filter(valid).cloned());
+    let known = known.unwrap_or_else(|| {
         hooks::register();
         // SAFETY: as above.
         let (relation, config) = unsafe {
@@ -115,17 +119,16 @@ pub unsafe fn of(data: &pg_sys::TriggerData) -> Rc<Config> {
             (relation.rd_id, Rc::new(resolve(trigger, relation)))
         };
         hooks::track(relation);
-        KNOWN.with_borrow_mut(|known| {
-            known.insert(
-                trigger.tgoid,
-                Known {
-                    generation,
-                    config: config.clone(),
-                },
-            )
-        });
-        config
-    })
+        let found = Known {
+            trigger: trigger.tgoid,
+            generation,
+            config,
+        };
+        KNOWN.with_borrow_mut(|known| known.insert(trigger.tgoid, found.clone()));
+        found
+    });
+    LAST.set(Some(known.clone()));
+    known.config
 }
 
 /// # Safety

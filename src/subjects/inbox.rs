@@ -22,7 +22,7 @@ const BATCH: i64 = 10_000;
 /// One result for each, in order; None when the row gives no key or its watch is gone. Evaluated in one statement a
 /// watch, as the subject's owner; an expression that fails raises its own error.
 pub fn resolve_watched(rows: &[(i32, &str)]) -> Vec<Option<String>> {
-    let mut keys = vec![None; rows.len()];
+    let mut resolved = vec![None; rows.len()];
     let mut by_watch: HashMap<i32, Vec<usize>> = HashMap::new();
     for (position, (watch, _)) in rows.iter().enumerate() {
         by_watch.entry(*watch).or_default().push(position);
@@ -41,10 +41,10 @@ pub fn resolve_watched(rows: &[(i32, &str)]) -> Vec<Option<String>> {
             })
         });
         for (position, key) in positions.into_iter().zip(found) {
-            keys[position] = key;
+            resolved[position] = key.filter(|key| key.len() <= keys::LONGEST);
         }
     }
-    keys
+    resolved
 }
 
 fn resolver(watch: i32) -> Option<(std::rc::Rc<Subject>, String)> {

@@ -6,6 +6,23 @@
 use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::quote_identifier;
 
+/// Bytes of a key's text at most. A row with a longer key is nobody's, like one without: its text would not fit an index
+/// of ours, and the ERP's write must not fail over that.
+pub const LONGEST: usize = 2000;
+
+/// Whether values of a type can have texts longer than `LONGEST`, alone or several of them together.
+pub fn may_be_long(oid: Oid) -> bool {
+    !matches!(
+        base_type(oid),
+        pg_sys::INT2OID
+            | pg_sys::INT4OID
+            | pg_sys::INT8OID
+            | pg_sys::UUIDOID
+            | pg_sys::BOOLOID
+            | pg_sys::DATEOID
+    )
+}
+
 /// The base type of a domain; any other type itself.
 pub fn base_type(oid: Oid) -> Oid {
     // SAFETY: catalogue look-up; raises an ERROR only for a type that does not exist.

@@ -1,7 +1,7 @@
 //! The ERP side: how a table is bound, what its triggers note down, and how its rows are read.
 //!
 //! * `bind`, `watch`, `validate`, `names`, `install`: the functions that bind and unbind, and all that they refuse
-//! * `trigger`, `buffer`, `append`, `config`, `hooks`: what runs inside the ERP's own transactions; appends to the inbox and nothing else
+//! * `trigger`, `buffer`, `append`, `direct`, `config`, `hooks`: what runs inside the ERP's own transactions; appends to the inbox and nothing else
 //! * `subject`, `keys`: a binding as the rest of the shell uses it; keys as text and back
 //! * `inbox`: turning the noted rows of watched tables into keys; reconciling a whole table
 //!
@@ -11,6 +11,7 @@ pub mod append;
 mod bind;
 mod buffer;
 mod config;
+mod direct;
 pub mod hooks;
 pub mod inbox;
 mod install;

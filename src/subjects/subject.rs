@@ -462,9 +462,21 @@ impl Subject {
         keys::compose_sql(&parts)
     }
 
-    /// SQL that is true where every key column of the details' row is there.
+    /// SQL that is true where every key column of the details' row is there, and the key is not too long.
     pub fn has_key(&self, details: &str) -> String {
-        has_key(details, &self.key_columns)
+        let mut conditions: Vec<String> = self
+            .key_columns
+            .iter()
+            .map(|column| format!("{} IS NOT NULL", keys::column_sql(details, column)))
+            .collect();
+        if self.key_type_oids.iter().any(|oid| keys::may_be_long(*oid)) {
+            conditions.push(format!(
+                "pg_catalog.octet_length({}) OPERATOR(pg_catalog.<=) {}",
+                self.key_expression(details),
+                keys::LONGEST
+            ));
+        }
+        conditions.join(" AND ")
     }
 
     /// The canonical texts of keys given by people: `007` of an integer key is `7`, a uuid comes out in lower case.
@@ -522,14 +534,6 @@ impl Subject {
             );
         }
     }
-}
-
-fn has_key(alias: &str, columns: &[String]) -> String {
-    let conditions: Vec<String> = columns
-        .iter()
-        .map(|column| format!("{} IS NOT NULL", keys::column_sql(alias, column)))
-        .collect();
-    conditions.join(" AND ")
 }
 
 fn capitalise(text: &str) -> String {

@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use super::append::{Tag, Text};
 use super::buffer;
 use super::config::{self, Column, Config, Writer};
-use super::keys::PinnedStyles;
+use super::keys::{LONGEST, PinnedStyles};
 use crate::pg::raise::raise_as;
 
 unsafe extern "C-unwind" {
@@ -257,7 +257,7 @@ unsafe fn note(config: &Config, op: u8, slot: *mut pg_sys::TupleTableSlot) -> bo
     full
 }
 
-/// Appends the canonical text of the key; false when a part of it is NULL: such a row is nobody's.
+/// Appends the canonical text of the key; false when a part of it is NULL or it is too long: such a row is nobody's.
 ///
 /// # Safety
 /// A slot deformed up to the key's columns.
@@ -281,7 +281,7 @@ unsafe fn write_key(config: &Config, slot: *mut pg_sys::TupleTableSlot, out: &mu
     if composite {
         out.push(b']');
     }
-    true
+    out.len() <= LONGEST
 }
 
 /// Appends the columns as a JSON object of texts.

@@ -43,12 +43,12 @@ mod tests {
     fn long_keys_fill_a_row_sooner() {
         run(
             "CREATE TABLE long (id text PRIMARY KEY); SELECT wf.bind_subject('long', 'long', 'id');
-             INSERT INTO long SELECT repeat(g::text, 2000) FROM generate_series(10, 309) g",
+             INSERT INTO long SELECT repeat(g::text, 600) FROM generate_series(100, 399) g",
         );
         let sizes = text("SELECT string_agg(packed::text, ' ' ORDER BY inbox_id) FROM wf.inbox");
-        // 256 kB hold 65 keys of 4 kB, or the 25 left of those and 27 of 6 kB, or 43 of 6 kB
-        assert_eq!(sizes.unwrap(), "65 52 43 43 43 43 11");
-        assert_eq!(packed(), "7 300 300 t");
+        // 256 kB hold 145 keys of 1.8 kB
+        assert_eq!(sizes.unwrap(), "145 145 10");
+        assert_eq!(packed(), "3 300 300 t");
     }
 
     #[pg_test]

@@ -2,6 +2,7 @@
 
 mod binding;
 mod bulk;
+mod direct;
 mod erp;
 mod keys;
 mod writes;

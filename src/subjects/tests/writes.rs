@@ -145,6 +145,25 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_row_whose_key_fits_no_index_of_ours_is_nobodys_and_goes_through() {
+        run("CREATE TABLE n (a text, b text, PRIMARY KEY (a, b)); SELECT wf.bind_subject('n', 'n', 'a, b');
+             CREATE TEMP TABLE long AS SELECT translate(substr(string_agg(md5(g::text), '' ORDER BY g), 1, 1330), '01', E'\"\\\\') AS t FROM generate_series(1, 50) g;
+             INSERT INTO n SELECT t, reverse(t) FROM long; INSERT INTO n VALUES ('1', 'x');
+             UPDATE n SET b = 'y' WHERE a <> '1'; UPDATE n SET b = 'y'");
+        let noted = text(
+            "SELECT string_agg(concat(op, ':', CASE WHEN length(key) < 20 THEN key ELSE 'long' END), ' ' ORDER BY inbox_id) FROM wf.inbox",
+        );
+        assert_eq!(
+            noted.unwrap(),
+            "i:[\"1\",\"x\"] u:long u:[\"1\",\"x\"] u:[\"1\",\"y\"]"
+        );
+        run(
+            "DELETE FROM wf.inbox; UPDATE n SET b = (SELECT reverse(t) FROM long) WHERE a <> '1'; DELETE FROM wf.inbox",
+        );
+        assert_eq!(Spi::get_one::<i64>("SELECT wf.reconcile('n')"), Ok(Some(1)));
+    }
+
+    #[pg_test]
     fn a_role_without_any_right_on_wf_writes_a_bound_table() {
         invoice();
         run("CREATE ROLE wf_t_app; GRANT USAGE ON SCHEMA erp TO wf_t_app; GRANT ALL ON erp.invoice TO wf_t_app;
