@@ -43,6 +43,8 @@ pub fn forget() {
     versions::forget();
     context::forget();
     partitions::forget();
+    crate::pg::arrays::forget();
+    spi::forget();
 }
 
 /// Runs `body` as the owner of the engine's tables, with an SPI connection.

@@ -8,7 +8,7 @@ use workflow_core::game::{Effects, MessageState, Token, TokenState};
 use super::batch::{Batch, Loaded};
 use super::partitions;
 use crate::pg::spi;
-use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, random_keys};
+use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, labels, random_keys};
 use crate::worker::wake;
 
 /// Writes everything that has happened to the batch's cases.
@@ -49,11 +49,11 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
         "INSERT INTO wf.cases (case_id, workflow_id, version_id, state, created_at, started_at, ended_at,
                                outcome, reason, key, account, started_by, vars, memory)
          OVERRIDING SYSTEM VALUE
-         SELECT n.case_id, n.workflow_id, n.version_id, n.state::wf.case_state, $2, n.started_at,
+         SELECT n.case_id, n.workflow_id, n.version_id, n.state, $2, n.started_at,
                 CASE WHEN n.outcome IS NOT NULL THEN $2 END, n.outcome, n.reason, n.key, n.account, $3,
                 n.vars::jsonb, n.memory::jsonb
          FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($4::int[]) AS workflow_id,
-                      unnest($5::int[]) AS version_id, unnest($6::text[]) AS state,
+                      unnest($5::int[]) AS version_id, unnest($6::wf.case_state[]) AS state,
                       unnest($7::timestamptz[]) AS started_at, unnest($8::text[]) AS outcome,
                       unnest($9::text[]) AS reason, unnest($10::text[]) AS key, unnest($11::text[]) AS account,
                       unnest($12::text[]) AS vars, unnest($13::text[]) AS memory) AS n",
@@ -63,7 +63,7 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
             arg(actor),
             array(new.iter().map(|c| c.version.workflow_id)),
             array(new.iter().map(|c| c.version.id)),
-            array(new.iter().map(|c| c.case.state.label())),
+            labels("wf.case_state", new.iter().map(|c| c.case.state.label())),
             array_of(new.iter().map(|c| c.case.started_at)),
             array_of(new.iter().map(|c| c.case.outcome.as_deref())),
             array_of(new.iter().map(|c| c.case.reason.as_deref())),
@@ -109,14 +109,17 @@ fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
     }
     spi::query(
         "UPDATE wf.cases AS c
-         SET state = n.state::wf.case_state, started_at = n.started_at, outcome = n.outcome, reason = n.reason,
+         SET state = n.state, started_at = n.started_at, outcome = n.outcome, reason = n.reason,
              ended_at = CASE WHEN n.outcome IS NOT NULL THEN $2 END, vars = n.vars::jsonb, memory = n.memory::jsonb
-         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($3::text[]) AS state, unnest($4::timestamptz[]) AS started_at, unnest($5::text[]) AS outcome, unnest($6::text[]) AS reason, unnest($7::text[]) AS vars, unnest($8::text[]) AS memory) AS n
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($3::wf.case_state[]) AS state,
+                      unnest($4::timestamptz[]) AS started_at, unnest($5::text[]) AS outcome,
+                      unnest($6::text[]) AS reason, unnest($7::text[]) AS vars,
+                      unnest($8::text[]) AS memory) AS n
          WHERE c.case_id = n.case_id",
         &[
             array(changed.iter().map(|c| c.case.id)),
             arg(now),
-            array(changed.iter().map(|c| c.case.state.label())),
+            labels("wf.case_state", changed.iter().map(|c| c.case.state.label())),
             array_of(changed.iter().map(|c| c.case.started_at)),
             array_of(changed.iter().map(|c| c.case.outcome.as_deref())),
             array_of(changed.iter().map(|c| c.case.reason.as_deref())),
@@ -186,7 +189,8 @@ fn delete_tokens(tokens: &[(i64, &Token)]) {
     };
     spi::query(
         "DELETE FROM wf.case_steps AS t
-         USING (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
+         USING (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                       unnest($3::int2[]) AS visit) AS n
          WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
         &keys(),
     );
@@ -199,14 +203,18 @@ fn delete_tokens(tokens: &[(i64, &Token)]) {
     }
 }
 
-const TOKEN_ROWS: &str = "(SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS state, unnest($5::int2[]) AS attempts, unnest($6::int2[]) AS arrived, unnest($7::timestamptz[]) AS entered_at, unnest($8::timestamptz[]) AS run_at, unnest($9::timestamptz[]) AS due_at) AS n";
+const TOKEN_ROWS: &str = "(SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                        unnest($3::int2[]) AS visit, unnest($4::wf.step_state[]) AS state,
+                        unnest($5::int2[]) AS attempts, unnest($6::int2[]) AS arrived,
+                        unnest($7::timestamptz[]) AS entered_at, unnest($8::timestamptz[]) AS run_at,
+                        unnest($9::timestamptz[]) AS due_at) AS n";
 
 fn token_args(tokens: &[(i64, &Token)]) -> [spi::Arg; 9] {
     [
         array(tokens.iter().map(|(id, _)| *id)),
         array(tokens.iter().map(|(_, t)| t.step)),
         array(tokens.iter().map(|(_, t)| t.visit)),
-        array(tokens.iter().map(|(_, t)| t.state.label())),
+        labels("wf.step_state", tokens.iter().map(|(_, t)| t.state.label())),
         array(tokens.iter().map(|(_, t)| t.attempts)),
         array(tokens.iter().map(|(_, t)| t.arrived)),
         array(tokens.iter().map(|(_, t)| t.entered_at)),
@@ -221,7 +229,7 @@ fn insert_tokens(tokens: &[(i64, &Token)]) {
     }
     let sql = format!(
         "INSERT INTO wf.case_steps (case_id, step_no, visit, state, attempts, arrived, entered_at, run_at, due_at)
-         SELECT n.case_id, n.step_no, n.visit, n.state::wf.step_state, n.attempts, n.arrived, n.entered_at,
+         SELECT n.case_id, n.step_no, n.visit, n.state, n.attempts, n.arrived, n.entered_at,
                 n.run_at, n.due_at
          FROM {TOKEN_ROWS}"
     );
@@ -234,7 +242,7 @@ fn update_tokens(tokens: &[(i64, &Token)]) {
     }
     let sql = format!(
         "UPDATE wf.case_steps AS t
-         SET state = n.state::wf.step_state, attempts = n.attempts, arrived = n.arrived, run_at = n.run_at,
+         SET state = n.state, attempts = n.attempts, arrived = n.arrived, run_at = n.run_at,
              due_at = n.due_at
          FROM {TOKEN_ROWS}
          WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit"
@@ -253,7 +261,10 @@ fn tasks(effects: &Effects, now: DateTime<Utc>) {
             "INSERT INTO wf.tasks (case_id, step_no, visit, title, participant, outcomes, opened_at, due_at)
              SELECT n.case_id, n.step_no, n.visit, n.title, n.participant,
                     ARRAY(SELECT pg_catalog.json_array_elements_text(n.outcomes::json)), $8, n.due_at
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS title, unnest($5::text[]) AS participant, unnest($6::text[]) AS outcomes, unnest($7::timestamptz[]) AS due_at) AS n",
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                        unnest($3::int2[]) AS visit, unnest($4::text[]) AS title,
+                        unnest($5::text[]) AS participant, unnest($6::text[]) AS outcomes,
+                        unnest($7::timestamptz[]) AS due_at) AS n",
             &[
                 array(tasks.iter().map(|t| t.case_id)),
                 array(tasks.iter().map(|t| t.step)),
@@ -270,7 +281,8 @@ fn tasks(effects: &Effects, now: DateTime<Utc>) {
         let moves = &effects.task_moves;
         spi::query(
             "UPDATE wf.tasks AS t SET due_at = n.due_at
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::timestamptz[]) AS due_at) AS n
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                        unnest($3::int2[]) AS visit, unnest($4::timestamptz[]) AS due_at) AS n
              WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
             &[
                 array(moves.iter().map(|t| t.case_id)),
@@ -299,10 +311,10 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
         "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state,
                                 created_at, not_before, not_after, idempotency_key)
          SELECT n.aggregatetype, n.aggregateid, n.type, n.payload, n.case_id, n.step_no, n.visit,
-                n.state::wf.message_state, $1, n.not_before, n.not_after, n.idempotency_key
+                n.state, $1, n.not_before, n.not_after, n.idempotency_key
          FROM (SELECT unnest($2::text[]) AS aggregatetype, unnest($3::text[]) AS aggregateid,
                       unnest($4::text[]) AS type, unnest($5::json[]) AS payload, unnest($6::bigint[]) AS case_id,
-                      unnest($7::int2[]) AS step_no, unnest($8::int2[]) AS visit, unnest($9::text[]) AS state,
+                      unnest($7::int2[]) AS step_no, unnest($8::int2[]) AS visit, unnest($9::wf.message_state[]) AS state,
                       unnest($10::timestamptz[]) AS not_before, unnest($11::timestamptz[]) AS not_after,
                       unnest($12::uuid[]) AS idempotency_key) AS n",
         &[
@@ -314,10 +326,13 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
             array(messages.iter().map(|m| m.case_id)),
             array(messages.iter().map(|m| m.step)),
             array(messages.iter().map(|m| m.visit)),
-            array(messages.iter().map(|m| match m.state {
-                MessageState::Deferred => "deferred",
-                MessageState::Queued => "queued",
-            })),
+            labels(
+                "wf.message_state",
+                messages.iter().map(|m| match m.state {
+                    MessageState::Deferred => "deferred",
+                    MessageState::Queued => "queued",
+                }),
+            ),
             array(messages.iter().map(|m| m.not_before)),
             array_of(messages.iter().map(|m| m.not_after)),
             array(random_keys(messages.len())),
@@ -335,7 +350,8 @@ fn suppressions(effects: &Effects, now: DateTime<Utc>) {
     spi::query(
         "WITH stopped AS (
              SELECT o.message_id, n.reason
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS reason) AS n
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                        unnest($3::int2[]) AS visit, unnest($4::text[]) AS reason) AS n
              JOIN wf.outbox AS o ON o.case_id = n.case_id
                   AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit))
              WHERE o.state IN ('deferred', 'queued')
@@ -360,7 +376,8 @@ fn notes(effects: &Effects, actor: &str, now: DateTime<Utc>) {
     spi::query(
         "INSERT INTO wf.notes (case_id, step_no, visit, at, actor, body)
          SELECT n.case_id, n.step_no, n.visit, $5, $6, n.body
-         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit, unnest($4::text[]) AS body) AS n",
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                      unnest($3::int2[]) AS visit, unnest($4::text[]) AS body) AS n",
         &[
             array(notes.iter().map(|n| n.case_id)),
             array(notes.iter().map(|n| n.step)),
@@ -378,7 +395,8 @@ fn failures(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
         let resolved: HashSet<_> = effects.resolved.iter().copied().collect();
         spi::query(
             "UPDATE wf.failures AS f SET resolved_at = $4
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                        unnest($3::int2[]) AS visit) AS n
              WHERE f.case_id = n.case_id AND f.step_no = n.step_no AND f.visit = n.visit AND f.resolved_at IS NULL",
             &[
                 array(resolved.iter().map(|r| r.0)),
@@ -401,7 +419,10 @@ fn failures(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
     spi::query(
         "INSERT INTO wf.failures (at, workflow_id, case_id, step_no, visit, attempts, sqlstate, message, detail, hint)
          SELECT $1, n.workflow_id, n.case_id, n.step_no, n.visit, n.attempts, n.sqlstate, n.message, n.detail, n.hint
-         FROM (SELECT unnest($2::int[]) AS workflow_id, unnest($3::bigint[]) AS case_id, unnest($4::int2[]) AS step_no, unnest($5::int2[]) AS visit, unnest($6::int2[]) AS attempts, unnest($7::text[]) AS sqlstate, unnest($8::text[]) AS message, unnest($9::text[]) AS detail, unnest($10::text[]) AS hint) AS n",
+         FROM (SELECT unnest($2::int[]) AS workflow_id, unnest($3::bigint[]) AS case_id,
+                      unnest($4::int2[]) AS step_no, unnest($5::int2[]) AS visit, unnest($6::int2[]) AS attempts,
+                      unnest($7::text[]) AS sqlstate, unnest($8::text[]) AS message,
+                      unnest($9::text[]) AS detail, unnest($10::text[]) AS hint) AS n",
         &[
             arg(now),
             array_of(failures.iter().map(|f| workflow(f.case_id))),
@@ -426,10 +447,10 @@ fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
     spi::query(
         "INSERT INTO wf.history (at, case_id, version_id, step_no, visit, event, outcome, entered_at, due_at,
                                  task_id, actor, detail)
-         SELECT $1, n.case_id, n.version_id, n.step_no, n.visit, n.event::wf.history_event, n.outcome, n.entered_at,
+         SELECT $1, n.case_id, n.version_id, n.step_no, n.visit, n.event, n.outcome, n.entered_at,
                 n.due_at, n.task_id, $2, n.detail::jsonb
          FROM (SELECT unnest($3::bigint[]) AS case_id, unnest($4::int[]) AS version_id, unnest($5::int2[]) AS step_no,
-                      unnest($6::int2[]) AS visit, unnest($7::text[]) AS event, unnest($8::text[]) AS outcome,
+                      unnest($6::int2[]) AS visit, unnest($7::wf.history_event[]) AS event, unnest($8::text[]) AS outcome,
                       unnest($9::timestamptz[]) AS entered_at, unnest($10::timestamptz[]) AS due_at,
                       unnest($11::bigint[]) AS task_id, unnest($12::text[]) AS detail) AS n",
         &[
@@ -439,7 +460,7 @@ fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
             array(rows.iter().map(|r| r.version_id)),
             array_of(rows.iter().map(|r| r.step)),
             array_of(rows.iter().map(|r| r.visit)),
-            array(rows.iter().map(|r| r.event.label())),
+            labels("wf.history_event", rows.iter().map(|r| r.event.label())),
             array_of(rows.iter().map(|r| r.outcome.as_deref())),
             array_of(rows.iter().map(|r| r.entered_at)),
             array_of(rows.iter().map(|r| r.due_at)),

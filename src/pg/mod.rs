@@ -2,6 +2,7 @@
 //! trigger's or the worker's own live in here, so that the rest of the shell is plain Rust.
 
 pub mod acting;
+pub mod arrays;
 pub mod json;
 pub mod raise;
 pub mod spi;

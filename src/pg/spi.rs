@@ -217,6 +217,11 @@ thread_local! {
     static PLANS: RefCell<HashMap<String, Rc<Kept>>> = RefCell::new(HashMap::new());
 }
 
+/// Forgets the kept plans: the types that they were prepared with are gone.
+pub fn forget() {
+    PLANS.with_borrow_mut(HashMap::clear);
+}
+
 /// While it lives, statements are planned to look rows up by their indexes, one by one, and never to scan, hash or
 /// sort a whole table.
 ///

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeZone, Utc};
 use pgrx::pg_sys::{self, Datum, Oid};
 
+pub use super::arrays::{array, array_of, labels};
 use super::raise::internal;
 use super::spi::{Arg, FromColumn};
 
@@ -36,63 +37,87 @@ pub fn instant_to_pg(at: DateTime<Utc>) -> i64 {
 pub trait ToArg {
     const OID: Oid;
     const ARRAY_OID: Oid;
-    /// Length, by-value and alignment of the array element type.
-    const LAYOUT: (i16, bool, u8);
     fn to_datum(&self) -> Datum;
+    /// Appends the value as an element of an array, padded to the alignment of its type.
+    fn append(&self, elements: &mut Vec<u8>);
 }
 
 macro_rules! by_value {
-    ($type:ty, $oid:ident, $array:ident, $layout:expr, |$v:ident| $datum:expr) => {
+    ($type:ty, $oid:ident, $array:ident, |$v:ident| $datum:expr, $bytes:expr) => {
         impl ToArg for $type {
             const OID: Oid = pg_sys::$oid;
             const ARRAY_OID: Oid = pg_sys::$array;
-            const LAYOUT: (i16, bool, u8) = $layout;
             fn to_datum(&self) -> Datum {
                 let $v = *self;
                 $datum
             }
+            fn append(&self, elements: &mut Vec<u8>) {
+                let $v = *self;
+                elements.extend_from_slice(&$bytes);
+            }
         }
     };
 }
-by_value!(bool, BOOLOID, BOOLARRAYOID, (1, true, b'c'), |v| {
-    Datum::from(v)
-});
+by_value!(
+    bool,
+    BOOLOID,
+    BOOLARRAYOID,
+    |v| Datum::from(v),
+    [u8::from(v)]
+);
 by_value!(
     i16,
     INT2OID,
     INT2ARRAYOID,
-    (2, true, b's'),
-    |v| Datum::from(v)
+    |v| Datum::from(v),
+    v.to_ne_bytes()
 );
 by_value!(
     i32,
     INT4OID,
     INT4ARRAYOID,
-    (4, true, b'i'),
-    |v| Datum::from(v)
+    |v| Datum::from(v),
+    v.to_ne_bytes()
 );
 by_value!(
     i64,
     INT8OID,
     INT8ARRAYOID,
-    (8, true, b'd'),
-    |v| Datum::from(v)
+    |v| Datum::from(v),
+    v.to_ne_bytes()
 );
-by_value!(Oid, OIDOID, OIDARRAYOID, (4, true, b'i'), |v| Datum::from(
-    v
-));
+by_value!(
+    Oid,
+    OIDOID,
+    OIDARRAYOID,
+    |v| Datum::from(v),
+    v.to_u32().to_ne_bytes()
+);
 by_value!(
     DateTime<Utc>,
     TIMESTAMPTZOID,
     TIMESTAMPTZARRAYOID,
-    (8, true, b'd'),
-    |v| Datum::from(instant_to_pg(v))
+    |v| Datum::from(instant_to_pg(v)),
+    instant_to_pg(v).to_ne_bytes()
 );
+
+/// A text as an array's element: a length word that counts itself, the bytes, and padding.
+fn append_text(text: &[u8], elements: &mut Vec<u8>) {
+    let length = u32::try_from(text.len() + 4).unwrap_or(u32::MAX);
+    // The two bits of the word that say "not compressed, four bytes" are its lowest or its highest in memory order.
+    let word = if cfg!(target_endian = "little") {
+        length << 2
+    } else {
+        length & 0x3fff_ffff
+    };
+    elements.extend_from_slice(&word.to_ne_bytes());
+    elements.extend_from_slice(text);
+    elements.resize(elements.len().next_multiple_of(4), 0);
+}
 
 impl ToArg for &str {
     const OID: Oid = pg_sys::TEXTOID;
     const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
-    const LAYOUT: (i16, bool, u8) = (-1, false, b'i');
     fn to_datum(&self) -> Datum {
         // SAFETY: copies the bytes into the current memory context.
         unsafe {
@@ -101,6 +126,9 @@ impl ToArg for &str {
                 self.len() as i32,
             ))
         }
+    }
+    fn append(&self, elements: &mut Vec<u8>) {
+        append_text(self.as_bytes(), elements);
     }
 }
 
@@ -112,9 +140,11 @@ pub struct Json<'a>(pub &'a str);
 impl ToArg for Json<'_> {
     const OID: Oid = pg_sys::JSONOID;
     const ARRAY_OID: Oid = pg_sys::JSONARRAYOID;
-    const LAYOUT: (i16, bool, u8) = <&str>::LAYOUT;
     fn to_datum(&self) -> Datum {
         self.0.to_datum()
+    }
+    fn append(&self, elements: &mut Vec<u8>) {
+        append_text(self.0.as_bytes(), elements);
     }
 }
 
@@ -122,7 +152,6 @@ impl ToArg for Json<'_> {
 impl ToArg for &[u8] {
     const OID: Oid = pg_sys::TEXTOID;
     const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
-    const LAYOUT: (i16, bool, u8) = (-1, false, b'i');
     fn to_datum(&self) -> Datum {
         // SAFETY: copies the bytes into the current memory context.
         unsafe {
@@ -132,31 +161,42 @@ impl ToArg for &[u8] {
             ))
         }
     }
+    fn append(&self, elements: &mut Vec<u8>) {
+        append_text(self, elements);
+    }
 }
 
 /// A value of the one-byte type "char".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Char(pub u8);
 
-by_value!(Char, CHAROID, CHARARRAYOID, (1, true, b'c'), |v| {
-    Datum::from(v.0 as i8)
-});
+by_value!(
+    Char,
+    CHAROID,
+    CHARARRAYOID,
+    |v| Datum::from(v.0 as i8),
+    [v.0]
+);
 
 impl ToArg for String {
     const OID: Oid = pg_sys::TEXTOID;
     const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
-    const LAYOUT: (i16, bool, u8) = (-1, false, b'i');
     fn to_datum(&self) -> Datum {
         self.as_str().to_datum()
+    }
+    fn append(&self, elements: &mut Vec<u8>) {
+        append_text(self.as_bytes(), elements);
     }
 }
 
 impl<T: ToArg> ToArg for &T {
     const OID: Oid = T::OID;
     const ARRAY_OID: Oid = T::ARRAY_OID;
-    const LAYOUT: (i16, bool, u8) = T::LAYOUT;
     fn to_datum(&self) -> Datum {
         (*self).to_datum()
+    }
+    fn append(&self, elements: &mut Vec<u8>) {
+        (*self).append(elements);
     }
 }
 
@@ -167,7 +207,6 @@ pub struct UuidBytes(pub [u8; 16]);
 impl ToArg for UuidBytes {
     const OID: Oid = pg_sys::UUIDOID;
     const ARRAY_OID: Oid = pg_sys::UUIDARRAYOID;
-    const LAYOUT: (i16, bool, u8) = (16, false, b'c');
     fn to_datum(&self) -> Datum {
         // SAFETY: sixteen bytes copied into memory of the current context, which is what a uuid is.
         unsafe {
@@ -175,6 +214,9 @@ impl ToArg for UuidBytes {
             std::ptr::copy_nonoverlapping(self.0.as_ptr(), copy, 16);
             Datum::from(copy)
         }
+    }
+    fn append(&self, elements: &mut Vec<u8>) {
+        elements.extend_from_slice(&self.0);
     }
 }
 
@@ -210,47 +252,6 @@ pub fn optional<T: ToArg>(value: Option<T>) -> Arg {
     Arg {
         oid: T::OID,
         datum: value.map(|v| v.to_datum()),
-    }
-}
-
-/// An array argument.
-pub fn array<T: ToArg>(values: impl IntoIterator<Item = T>) -> Arg {
-    array_of(values.into_iter().map(Some))
-}
-
-/// An array argument whose elements may be NULL.
-pub fn array_of<T: ToArg>(values: impl IntoIterator<Item = Option<T>>) -> Arg {
-    let values = values.into_iter();
-    let mut datums: Vec<Datum> = Vec::with_capacity(values.size_hint().0);
-    let mut nulls: Vec<bool> = Vec::with_capacity(values.size_hint().0);
-    for value in values {
-        nulls.push(value.is_none());
-        datums.push(value.map_or(Datum::null(), |v| v.to_datum()));
-    }
-    let (length, by_value, align) = T::LAYOUT;
-    let mut dims = [datums.len() as i32];
-    let mut lower = [1i32];
-    // SAFETY: as many datums and flags as dims says; the layout is that of the element type.
-    let array = unsafe {
-        if datums.is_empty() {
-            pg_sys::construct_empty_array(T::OID)
-        } else {
-            pg_sys::construct_md_array(
-                datums.as_mut_ptr(),
-                nulls.as_mut_ptr(),
-                1,
-                dims.as_mut_ptr(),
-                lower.as_mut_ptr(),
-                T::OID,
-                length.into(),
-                by_value,
-                align as _,
-            )
-        }
-    };
-    Arg {
-        oid: T::ARRAY_OID,
-        datum: Some(Datum::from(array)),
     }
 }
 
