@@ -8,6 +8,6 @@ CREATE TYPE wf.step_state AS ENUM ('scheduled', 'open', 'sending', 'joining', 'w
 CREATE TYPE wf.message_state AS ENUM (
     'deferred', 'queued', 'leased', 'sent', 'delivered', 'bounced', 'suppressed', 'failed', 'dead');
 CREATE TYPE wf.history_event AS ENUM (
-    'case_planned', 'case_started', 'case_completed', 'case_cancelled', 'case_held', 'case_released',
+    'case_planned', 'case_started', 'case_completed', 'case_cancelled', 'case_held', 'case_released', 'case_migrated',
     'step_done', 'step_skipped', 'step_failed', 'step_retried', 'step_cancelled', 'rescheduled', 'signalled',
     'message_suppressed', 'message_bounced', 'message_dead');

@@ -16,6 +16,9 @@ CREATE TABLE wf.versions (
     number       integer NOT NULL,
     state        wf.version_state NOT NULL DEFAULT 'draft',
     subject_id   integer,                  -- set when published
+    -- Two versions that differ in what people read only. The documents never change; what running cases say does:
+    content_of   integer,                  -- the version whose structure it has, published just before it; null: its own
+    content_id   integer,                  -- the version whose texts its cases use now; null: its own
     -- json, not jsonb: an export gives back the order in which the author wrote
     document     json NOT NULL,
     saved_at     timestamptz NOT NULL,

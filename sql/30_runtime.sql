@@ -79,7 +79,8 @@ CREATE TABLE wf.notes (
     visit   smallint,
     at      timestamptz NOT NULL,
     actor   text NOT NULL,
-    body    text NOT NULL
+    body    text NOT NULL,
+    version_id integer                     -- that step_no counts in, once the case has gone over to another; null: the case's
 );
 CREATE INDEX notes_case ON wf.notes (case_id);
 
@@ -103,12 +104,15 @@ CREATE TABLE wf.outbox (
     idempotency_key uuid NOT NULL DEFAULT gen_random_uuid(),
     sender          text,
     provider_id     text,
-    reason          text
+    reason          text,
+    -- The version that step_no counts in, for a message whose step was over when its case went over to another version;
+    -- null: the case's own. It belongs to no open step run any more.
+    version_id      integer
 ) WITH (fillfactor = 85);
 CREATE INDEX outbox_lease ON wf.outbox (type, not_before) WHERE state IN ('queued', 'leased');
 CREATE INDEX outbox_deferred ON wf.outbox (not_before) WHERE state = 'deferred';
 CREATE INDEX outbox_window ON wf.outbox (not_after) WHERE state = 'queued' AND not_after IS NOT NULL;
-CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'queued', 'leased', 'sent');
+CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'queued', 'leased', 'sent', 'delivered');
 
 -- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05), each with
 -- indexes of its own: an index on the parent would come with the extension in a restore, make the months' indexes as

@@ -40,7 +40,7 @@ COMMENT ON FUNCTION wf.validate_document(text) IS 'As wf.validate, for a documen
 CREATE FUNCTION wf.publish(workflow text) RETURNS integer
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'publish_wrapper';
 COMMENT ON FUNCTION wf.publish(text) IS
-    'Publishes a workflow''s draft: new cases run on it from now on, running cases stay on the version they started with. Returns the version''s number. A definition with errors: 22023, with all of them as detail.';
+    'Publishes a workflow''s draft: new cases run on it from now on, running cases stay on the version they started with. A draft that differs from the published version in what people read only (texts of templates, titles, descriptions, labels) reaches its running cases, too. Returns the version''s number. A definition with errors: 22023, with all of them as detail.';
 
 CREATE FUNCTION wf.enable(workflow text, backfill boolean DEFAULT true) RETURNS bigint
     LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'enable_wrapper';

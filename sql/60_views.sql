@@ -199,14 +199,16 @@ CREATE VIEW wf.incidents AS
     FROM wf.outbox AS o
     JOIN wf.cases AS c ON c.case_id = o.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
-    LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = o.step_no
+    LEFT JOIN wf.steps AS s ON s.version_id = coalesce(o.version_id, c.version_id) AND s.step_no = o.step_no
     WHERE o.state IN ('dead', 'bounced')
       AND EXISTS (SELECT FROM wf.history AS h
                   WHERE h.case_id = o.case_id AND h.step_no = o.step_no AND h.visit = o.visit
+                    AND h.version_id = coalesce(o.version_id, c.version_id)
                     AND h.event = 'step_done' AND h.outcome <> 'undeliverable')
       -- A later message of the same run, after wf.retry, has taken its place.
       AND NOT EXISTS (SELECT FROM wf.outbox AS later
                       WHERE later.case_id = o.case_id AND later.step_no = o.step_no AND later.visit = o.visit
+                        AND later.version_id IS NOT DISTINCT FROM o.version_id
                         AND later.message_id > o.message_id)
     UNION ALL
     SELECT 'subject', NULL, NULL, NULL, su.name, NULL, NULL, NULL,

@@ -2,7 +2,7 @@
 COMMENT ON VIEW wf.case_progress IS 'One row a case: where it stands, or how it ended.';
 COMMENT ON COLUMN wf.case_progress.case_id IS 'The case.';
 COMMENT ON COLUMN wf.case_progress.workflow IS 'Name of its workflow.';
-COMMENT ON COLUMN wf.case_progress.version IS 'Number of the version that it runs on, to its end.';
+COMMENT ON COLUMN wf.case_progress.version IS 'Number of the version that it runs on, to its end or until wf.migrate moves it; later versions that change content only reach it, too.';
 COMMENT ON COLUMN wf.case_progress.subject IS 'Name of the bound table that its row belongs to.';
 COMMENT ON COLUMN wf.case_progress.key IS 'Key of its row, as text; composite keys as a JSON array.';
 COMMENT ON COLUMN wf.case_progress.account IS 'Account of its row when the case began; null if the subject has no such column.';

@@ -40,7 +40,7 @@ BEGIN
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,
                 signal,push_button,cancel_step,cancel_phase,
-                retry,skip,reconcile,validate,validate_document,document_schema,export,
+                retry,skip,reconcile,migrate,validate,validate_document,document_schema,export,
                 define,import,clone,publish,enable,disable,
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';

@@ -103,9 +103,14 @@ extension_sql_file!(
     requires = ["outbox_api"]
 );
 extension_sql_file!(
+    "../sql/56_migrate.sql",
+    name = "migrate",
+    requires = ["editing_api"]
+);
+extension_sql_file!(
     "../sql/60_views.sql",
     name = "views",
-    requires = ["editing_api"]
+    requires = ["migrate"]
 );
 extension_sql_file!(
     "../sql/61_views_comments.sql",

@@ -5,6 +5,7 @@
 //! * `validate`: what is wrong with one, all of it at once
 //! * `schema`: the JSON Schema of a document
 //! * `game`: the token game; what an event does to a case
+//! * `migrate`: from one version to another; what is content and what is structure
 //! * `dates`, `calendar`, `window`: when
 //! * `template`: what a message says
 //!
@@ -18,6 +19,7 @@ pub mod error;
 pub mod finding;
 pub mod game;
 pub mod kinds;
+pub mod migrate;
 mod names;
 pub mod program;
 pub mod row;

@@ -87,6 +87,12 @@ impl CompiledStep {
         matches!(self.kind.nature(), Nature::Manual { .. })
     }
 
+    /// What people read of its task.
+    pub fn title(&self) -> String {
+        let description = self.description.clone();
+        description.unwrap_or_else(|| self.name.clone())
+    }
+
     /// The leg of an outcome.
     pub fn leg(&self, outcome: &str) -> Option<&CompiledLeg> {
         self.legs.iter().find(|leg| leg.outcome == outcome)

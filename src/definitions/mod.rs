@@ -3,11 +3,13 @@
 //! * `store`: the rows of a version  * `check`: what the catalogue says about a definition
 //! * `edit`: drafts changed one thing at a time
 //! * `expression`: that a condition is one expression and nothing else
+//! * `migrate`: running cases and the versions of their workflow
 
 mod check;
 mod edit;
 mod enable;
 mod expression;
+mod migrate;
 mod store;
 
 use pgrx::PgSqlErrorCode;
@@ -226,7 +228,12 @@ fn publish(workflow: Option<&str>) -> i32 {
                 .hint(first.hint.clone()),
             );
         }
-        store::publish(&row, draft, &subject, &actor)
+        let texts = migrate::content::changed(&row, draft);
+        let number = store::publish(&row, draft, &subject, &actor);
+        if let (Some(before), Some(texts)) = (row.published, texts) {
+            migrate::content::reach_cases(before, draft, &texts);
+        }
+        number
     })
 }
 

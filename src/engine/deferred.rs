@@ -94,7 +94,9 @@ fn process(mut batch: Batch) {
 
 fn waiting(batch: &Batch) -> BTreeMap<(i32, StepNo), Vec<Waiting>> {
     let rows = spi::query(
-        "SELECT o.message_id, o.case_id, o.step_no, o.visit, o.attempts FROM wf.outbox AS o
+        "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit,
+                o.attempts
+         FROM wf.outbox AS o
          WHERE o.case_id = ANY ($1) AND o.state = 'deferred' AND o.not_before <= $2
          ORDER BY o.message_id FOR UPDATE",
         &[
@@ -133,13 +135,13 @@ fn open(
     let cases: Vec<usize> = waiting.iter().map(|w| w.case).collect();
     let version = batch.cases[cases[0]].version.clone();
     let program = version.program.clone();
-    let Some(compiled) = program.step(step) else {
-        return;
-    };
+    // None: its step was over when the case went over to another version. Such a message was rendered before.
+    let compiled = program.step(step);
+    let purpose = compiled.map_or(Purpose::Watch, |_| Purpose::Step(step));
     let plan = version
         .reads
-        .get(Purpose::Step(step), &version.subject, version.owner, || {
-            program.step_read(compiled)
+        .get(purpose, &version.subject, version.owner, || {
+            compiled.map_or_else(|| program.watch_read(), |step| program.step_read(step))
         });
     let answers = batch.ask(&plan, &cases);
     let env = batch.context.env();
@@ -160,10 +162,9 @@ fn open(
                     return Ok(false);
                 }
                 // What a sender has had in hand goes out again as it was, under the same idempotency key.
-                let payload = if waiting.attempts == 0 {
-                    Some(case.render(compiled, &facts, &env)?.payload)
-                } else {
-                    None
+                let payload = match compiled.filter(|_| waiting.attempts == 0) {
+                    Some(step) => Some(case.render(step, &facts, &env)?.payload),
+                    None => None,
                 };
                 ready.push((waiting.message, payload, opens, closes));
                 Ok(true)

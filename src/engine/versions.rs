@@ -1,5 +1,6 @@
-//! Versions, compiled. A published version never changes, so each process keeps them by id; a compiled version is
-//! built anew only when its subject's binding has changed.
+//! Versions, compiled, with the texts that their cases use now. A published version never changes, so each process keeps
+//! them by id; a compiled version is built anew only when its subject's row has changed: by a binding, or because a later
+//! version with other texts was published, which writes that row, too.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -57,8 +58,9 @@ pub fn version(id: i32) -> Rc<Version> {
 
 fn load(id: i32) -> Version {
     let rows = spi::query(
-        "SELECT v.document::text, v.workflow_id, w.owner::oid, w.name
+        "SELECT coalesce(n.document, v.document)::text, v.workflow_id, w.owner::oid, w.name
          FROM wf.versions AS v JOIN wf.workflows AS w ON w.workflow_id = v.workflow_id
+         LEFT JOIN wf.versions AS n ON n.version_id = v.content_id
          WHERE v.version_id = $1",
         &[arg(id)],
     );

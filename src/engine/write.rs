@@ -353,7 +353,7 @@ fn suppressions(effects: &Effects, now: DateTime<Utc>) {
              FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
                         unnest($3::int2[]) AS visit, unnest($4::text[]) AS reason) AS n
              JOIN wf.outbox AS o ON o.case_id = n.case_id
-                  AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit))
+                  AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit AND o.version_id IS NULL))
              WHERE o.state IN ('deferred', 'queued')
              FOR UPDATE OF o SKIP LOCKED)
          UPDATE wf.outbox AS o SET state = 'suppressed', reason = s.reason, finished_at = $5

@@ -21,6 +21,7 @@ use crate::settings;
 struct Message {
     id: i64,
     case: i64,
+    /// The step whose run it is; 0, which sends nothing, if that was over when the case went over to another version.
     step: i16,
     visit: i16,
 }
@@ -54,7 +55,7 @@ fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<S
              SET state = 'sent', finished_at = wf.now(), provider_id = n.provider_id, reason = NULL
              FROM ROWS FROM (unnest($1::bigint[]), unnest($2::text[])) AS n(message_id, provider_id)
              WHERE o.message_id = n.message_id AND o.state IN ('leased', 'queued', 'dead') AND o.attempts > 0
-             RETURNING o.message_id, o.case_id, o.step_no, o.visit",
+             RETURNING o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit",
             &[array(ids.iter().copied()), array_of((0..ids.len()).map(provider))],
         );
         let messages = read(&rows);
@@ -79,7 +80,9 @@ fn fail_messages(
         let cases = lock_cases(&ids);
         let retry_at = retry_after.map(after);
         let rows = spi::query(
-            "SELECT o.message_id, o.case_id, o.step_no, o.visit, o.attempts FROM wf.outbox AS o
+            "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit,
+                    o.attempts
+             FROM wf.outbox AS o
              WHERE o.message_id = ANY ($1) AND o.state = 'leased' ORDER BY o.message_id FOR UPDATE",
             &[array(ids.iter().copied())],
         );
@@ -130,7 +133,7 @@ fn report_delivery(message_id: Option<i64>, status: Option<String>, detail: Opti
             "UPDATE wf.outbox AS o SET state = $2::wf.message_state, finished_at = wf.now(), reason = $3
              WHERE o.message_id = $1 AND o.state IN ('leased', 'sent', 'delivered')
                AND o.state <> $2::wf.message_state
-             RETURNING o.message_id, o.case_id, o.step_no, o.visit",
+             RETURNING o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit",
             &[arg(id), arg(status.as_str()), optional(detail.as_deref())],
         );
         let messages = read(&rows);
@@ -162,7 +165,8 @@ pub fn give_up_expired() {
     }
     let cases = lock_cases(&ids);
     let rows = spi::query(
-        "SELECT o.message_id, o.case_id, o.step_no, o.visit FROM wf.outbox AS o
+        "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit
+         FROM wf.outbox AS o
          WHERE o.message_id = ANY ($1) AND o.state = 'leased' AND o.not_before <= wf.now()
          ORDER BY o.message_id FOR UPDATE",
         &[array(ids)],

@@ -229,10 +229,7 @@ impl Case {
             case_id: self.id,
             step: step.no,
             visit: token.visit,
-            title: step
-                .description
-                .clone()
-                .unwrap_or_else(|| step.name.clone()),
+            title: step.title(),
             participant: step.participant.clone(),
             outcomes: step.outcomes(),
             due_at: token.due_at,

@@ -9,6 +9,7 @@
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
+//! * `migrate`: to another version
 
 mod branches;
 mod calls;
@@ -18,6 +19,7 @@ mod effects;
 mod enter;
 mod fire;
 mod messages;
+mod migrate;
 mod plan;
 mod signals;
 mod watch;
@@ -32,6 +34,7 @@ pub use effects::{
     TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
+pub use migrate::{KeptTask, Moved, MovedRun, PastRun};
 
 use chrono::{DateTime, Utc};
 

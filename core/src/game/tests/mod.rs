@@ -3,7 +3,7 @@
 mod branches;
 mod calls;
 mod cancel;
-mod driver;
+pub(crate) mod driver;
 mod events;
 mod parallel;
 pub(crate) mod pieces;
