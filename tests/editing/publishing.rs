@@ -19,10 +19,10 @@ fn rcv_24_edits_are_a_draft_until_saved() {
     );
     db.expect(VERSIONS, &["1 | published", "2 | draft"]);
     let old = db.start("w", 1);
+    db.settle("first", None);
     db.expect("SELECT wf.save('w')", &[2]);
     db.expect(VERSIONS, &["1 | retired", "2 | published"]);
     let new = db.start("w", 2);
-    db.settle("first", None);
     db.settle("first", None);
     db.expect(
         &format!("SELECT case_id = {old}, case_id = {new}, body FROM wf.notes ORDER BY case_id"),
