@@ -91,7 +91,7 @@ impl Case {
             self.move_token(token, &fate, &mut new, &mut moved, &mut effects)?;
         }
         fits(migration, &self.tokens, &new.tokens)?;
-        new.complete_joins(env);
+        new.wake_up(env);
         new.compute_dates(facts, env)?;
         self.keep_tasks(&new, &mut moved);
         let steps: Vec<_> = moved
@@ -137,7 +137,10 @@ impl Case {
     /// What the new version must remember, under its names.
     fn memory_in(&self, migration: &Migration, past: &[PastRun]) -> Memory {
         let step = |old: &str| migration.to.step_named(migration.name(old));
-        let mut memory = Memory::default();
+        let mut memory = Memory {
+            signals: self.memory.signals.clone(),
+            ..Memory::default()
+        };
         for (old, answer) in &self.memory.answers {
             // One to a question that is gone may still be asked for by a condition.
             let name = migration.name(old).to_owned();
@@ -278,14 +281,17 @@ impl Case {
         Ok(())
     }
 
-    /// A join whose last branch has just come there by the map goes on.
-    fn complete_joins(&mut self, env: &Env<'_>) {
+    /// A join whose last branch has just come there by the map goes on; what waits for an event looks for it anew.
+    fn wake_up(&mut self, env: &Env<'_>) {
         let program = self.program.clone();
         let waiting = self.waiting();
+        let taken: Vec<StepNo> = self.tokens.iter().map(|token| token.step).collect();
         for token in &mut self.tokens {
-            let branches = program.step(token.step).map_or(0, |step| step.branches);
-            let arrived = usize::try_from(token.arrived).unwrap_or(0);
-            if token.state == TokenState::Joining && arrived >= branches {
+            let complete = program
+                .step(token.step)
+                .is_some_and(|join| !taken.iter().any(|no| join.region.contains(no)));
+            if token.state == TokenState::Waiting || token.state == TokenState::Joining && complete
+            {
                 token.state = waiting;
                 token.run_at = Some(env.now);
             }
@@ -304,7 +310,10 @@ impl Case {
             let opens = match token.state {
                 TokenState::Scheduled | TokenState::Held => true,
                 TokenState::Open => false,
-                TokenState::Sending | TokenState::Joining | TokenState::Failed => continue,
+                TokenState::Sending
+                | TokenState::Joining
+                | TokenState::Waiting
+                | TokenState::Failed => continue,
             };
             let Some(step) = program.step(token.step) else {
                 if opens {

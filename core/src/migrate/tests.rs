@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::{Change, Migration, Place, changes};
+use crate::calendar::testing::amsterdam;
 use crate::document::Document;
 use crate::game::tests::driver::{Play, roles, workflow};
 use crate::game::{Event, Moved, PastRun, TokenState};
@@ -329,8 +330,7 @@ fn s21_visits_and_answers_go_along_and_what_was_forgotten_is_told() {
         done_at: Some(done),
     };
     go_with(&mut play, steps, None, &[past]).unwrap();
-    let due = play.only().due_at.unwrap();
-    assert_eq!((due - done).num_days(), 20);
+    assert_eq!(play.only().due_at, Some(amsterdam("2026-01-25 00:00")));
 }
 
 #[test]
@@ -361,4 +361,42 @@ fn s21_held_and_planned_cases_go_along() {
     go(&mut play, steps, None).unwrap();
     assert_eq!(play.open(), ["w/1 held"]);
     assert_eq!((play.only().run_at.unwrap() - before).num_days(), 2);
+}
+
+#[test]
+fn s21_what_waits_side_by_side_and_early_signals_go_along() {
+    let steps = |more: bool| {
+        let mut steps = json!([
+            {"name": "first", "kind": "first_of", "branches": ["ask", "papers"]},
+            {"name": "ask", "kind": "task", "participant": "p", "due": {"days": 1}, "next": "sign"},
+            {"name": "papers", "kind": "event", "signal": "papers in"},
+            {"name": "sign", "kind": "event", "signal": "signed"},
+            {"name": "f", "kind": "finish"}
+        ]);
+        if more {
+            let list = steps.as_array_mut().unwrap();
+            list.insert(0, json!({"name": "n", "kind": "note", "text": "x"}));
+        }
+        steps
+    };
+    let signal = |play: &mut Play, name: &str| {
+        let read = play.case.program.watch_read();
+        play.ask(&read, |case, facts, env, out| {
+            case.signal(name, None, facts, env, out)
+        })
+        .unwrap();
+        play.settle_down();
+    };
+    let mut play = workflow(steps(false));
+    play.start();
+    assert_eq!(play.open(), ["ask/1 open", "papers/1 waiting"]);
+    signal(&mut play, "signed");
+    let refusal = go(&mut play, steps(true), Some(r#"{"ask": "sign"}"#)).unwrap_err();
+    assert!(refusal.contains("cannot be open together"), "{refusal}");
+    go(&mut play, steps(true), None).unwrap();
+    play.settle_down();
+    assert_eq!(play.open(), ["ask/1 open", "papers/1 waiting"]);
+    signal(&mut play, "papers in");
+    // The task is withdrawn, and the signal that came early is still there.
+    assert_eq!(play.ended().0, "completed");
 }
