@@ -113,6 +113,8 @@ CREATE INDEX outbox_lease ON wf.outbox (type, not_before) WHERE state IN ('queue
 CREATE INDEX outbox_deferred ON wf.outbox (not_before) WHERE state = 'deferred';
 CREATE INDEX outbox_window ON wf.outbox (not_after) WHERE state = 'queued' AND not_after IS NOT NULL;
 CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'queued', 'leased', 'sent', 'delivered');
+-- For leases that ran out at the last attempt. Most messages are leased once and never get into it.
+CREATE INDEX outbox_leased_again ON wf.outbox (not_before) WHERE state = 'leased' AND attempts > 1;
 
 -- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05), each with
 -- indexes of its own: an index on the parent would come with the extension in a restore, make the months' indexes as

@@ -14,6 +14,7 @@ mod complete;
 mod flow;
 mod start;
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use chrono::{DateTime, Utc};
@@ -24,7 +25,7 @@ use pgrx::name;
 use workflow_core::Error;
 use workflow_core::game::Facts;
 
-use crate::engine::batch::{Batch, lock_waiting};
+use crate::engine::batch::Batch;
 use crate::engine::{as_engine, context};
 use crate::pg::acting::{acts_for, current_role, role_name, session_role};
 use crate::pg::raise::{raise, raise_as};
@@ -119,9 +120,10 @@ pub type Act<'a> = dyn Fn(&mut Batch, usize, &Facts<'_>) -> Result<(), Error> + 
 ///
 /// The running on is tried in a subtransaction. If the database raises an error there, the acts are done without it.
 pub fn act(cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
-    let locked = lock_waiting(cases);
+    let found = Cell::new(0);
     let whole = |run_on: bool| -> Result<(), Error> {
-        let mut batch = Batch::load(&locked, actor);
+        let mut batch = Batch::load(cases, actor);
+        found.set(batch.cases.len());
         for indexes in batch.by_version().into_values() {
             let Some(answers) = batch.ask_watch(&indexes) else {
                 continue;
@@ -144,7 +146,7 @@ pub fn act(cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
     if let Err(error) = result {
         raise(error);
     }
-    locked.len()
+    found.get()
 }
 
 /// Acts on one case, as a user's call does; raises if there is no such case.

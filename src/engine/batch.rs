@@ -87,7 +87,7 @@ impl Batch {
         }
     }
 
-    /// A batch of cases whose locks are held.
+    /// A batch of cases, locked after waiting for whoever is at them. Those that do not exist are passed over.
     pub fn load(ids: &[i64], actor: impl Into<String>) -> Self {
         Self::of(lock(CASE, "FOR UPDATE", ids), actor)
     }

@@ -134,8 +134,8 @@ fn lease_channel(
         "WITH due AS MATERIALIZED (
              SELECT o.message_id
              FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
-             WHERE o.type = $1 AND o.state IN ('queued', 'leased') AND o.not_before <= wf.now()
-               AND (o.not_after IS NULL OR o.not_after > wf.now())
+             WHERE o.type = $1 AND o.state IN ('queued', 'leased') AND o.not_before <= $5
+               AND (o.not_after IS NULL OR o.not_after > $5)
                AND c.state IN ('running', 'completed')
                AND NOT EXISTS (
                    SELECT FROM wf.case_subjects AS s JOIN wf.inbox AS i ON i.subject_id = s.subject_id
@@ -150,7 +150,13 @@ fn lease_channel(
          FROM due AS d WHERE o.message_id = d.message_id
          RETURNING o.message_id, o.case_id, o.payload ->> 'to', o.payload::text, o.idempotency_key,
                    o.attempts::int4",
-        &[arg(channel), arg(limit), arg(until), optional(sender)],
+        &[
+            arg(channel),
+            arg(limit),
+            arg(until),
+            optional(sender),
+            arg(crate::api::now()),
+        ],
     );
     for row in rows.iter() {
         leased.push((

@@ -1,6 +1,6 @@
 //! What the sender says about messages it was handed: sent, failed, delivered, bounced. Moves the cases that wait for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::Interval;
@@ -10,8 +10,9 @@ use workflow_core::kinds::DoneWhen;
 use workflow_core::{Error, ErrorCode};
 
 use super::{after, retry_pause};
-use crate::api::{act, actor, given};
+use crate::api::{act, actor, given, now};
 use crate::engine::as_engine;
+use crate::engine::batch::lock_waiting;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, array_of, optional};
@@ -46,17 +47,20 @@ fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<S
     }
     let actor = actor();
     as_engine(|| {
-        must_exist(&ids);
-        let cases = lock_cases(&ids);
+        let cases = lock_cases_of(&ids);
         let provider = |i: usize| providers.get(i).cloned().flatten();
         // A lease that ran out does not matter: the message has gone.
         let rows = spi::query(
             "UPDATE wf.outbox AS o
-             SET state = 'sent', finished_at = wf.now(), provider_id = n.provider_id, reason = NULL
-             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::text[])) AS n(message_id, provider_id)
+             SET state = 'sent', finished_at = $3, provider_id = n.provider_id, reason = NULL
+             FROM (SELECT unnest($1::bigint[]) AS message_id, unnest($2::text[]) AS provider_id) AS n
              WHERE o.message_id = n.message_id AND o.state IN ('leased', 'queued', 'dead') AND o.attempts > 0
              RETURNING o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit",
-            &[array(ids.iter().copied()), array_of((0..ids.len()).map(provider))],
+            &[
+                array(ids.iter().copied()),
+                array_of((0..ids.len()).map(provider)),
+                arg(now()),
+            ],
         );
         let messages = read(&rows);
         settle(&cases, &messages, &actor, DoneWhen::Sent);
@@ -76,8 +80,7 @@ fn fail_messages(
     let error = given("error", error);
     let actor = actor();
     as_engine(|| {
-        must_exist(&ids);
-        let cases = lock_cases(&ids);
+        let cases = lock_cases_of(&ids);
         let retry_at = retry_after.map(after);
         let rows = spi::query(
             "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit,
@@ -127,8 +130,7 @@ fn report_delivery(message_id: Option<i64>, status: Option<String>, detail: Opti
     }
     let actor = actor();
     as_engine(|| {
-        must_exist(&[id]);
-        let cases = lock_cases(&[id]);
+        let cases = lock_cases_of(&[id]);
         let rows = spi::query(
             "UPDATE wf.outbox AS o SET state = $2::wf.message_state, finished_at = wf.now(), reason = $3
              WHERE o.message_id = $1 AND o.state IN ('leased', 'sent', 'delivered')
@@ -154,16 +156,19 @@ fn report_delivery(message_id: Option<i64>, status: Option<String>, detail: Opti
 
 /// Messages whose sender died at the last attempt: nobody will say so, so the next lease does.
 pub fn give_up_expired() {
-    let rows = spi::query(
+    let max = settings::max_attempts();
+    // With one attempt only, every lease is the last one; otherwise the index has just those that matter.
+    let again = if max > 1 { "AND o.attempts > 1" } else { "" };
+    let sql = format!(
         "SELECT o.message_id FROM wf.outbox AS o
-         WHERE o.state = 'leased' AND o.not_before <= wf.now() AND o.attempts >= $1 LIMIT 1000",
-        &[arg(settings::max_attempts())],
+         WHERE o.state = 'leased' AND o.not_before <= $2 AND o.attempts >= $1 {again} LIMIT 1000"
     );
+    let rows = spi::query(&sql, &[arg(max), arg(now())]);
     let ids: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
     if ids.is_empty() {
         return;
     }
-    let cases = lock_cases(&ids);
+    let cases = lock_waiting(&cases_of(&ids).1);
     let rows = spi::query(
         "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit
          FROM wf.outbox AS o
@@ -190,30 +195,30 @@ fn read(rows: &spi::Rows) -> Vec<Message> {
         .collect()
 }
 
-fn must_exist(ids: &[i64]) {
-    let rows = spi::query(
-        "SELECT n.id FROM unnest($1::bigint[]) AS n(id)
-         WHERE NOT EXISTS (SELECT FROM wf.outbox AS o WHERE o.message_id = n.id) LIMIT 1",
-        &[array(ids.iter().copied())],
-    );
-    if let Some(row) = rows.first() {
+/// The cases of messages, locked before the messages are. Refuses a message that does not exist.
+fn lock_cases_of(ids: &[i64]) -> Vec<i64> {
+    let (messages, cases) = cases_of(ids);
+    if let Some(unknown) = ids.iter().find(|id| !messages.contains(id)) {
         raise_as(
             PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-            format!("message {} does not exist", row.must::<i64>(1)),
+            format!("message {unknown} does not exist"),
             None,
             Some("Report only messages that wf.lease_messages has given.".to_owned()),
         );
     }
+    lock_waiting(&cases)
 }
 
-/// The cases of messages, locked before the messages are.
-fn lock_cases(ids: &[i64]) -> Vec<i64> {
+/// Those of the messages that exist, and their cases in the order of their ids.
+fn cases_of(ids: &[i64]) -> (HashSet<i64>, Vec<i64>) {
     let rows = spi::query(
-        "SELECT DISTINCT o.case_id FROM wf.outbox AS o WHERE o.message_id = ANY ($1) ORDER BY 1",
+        "SELECT o.message_id, o.case_id FROM wf.outbox AS o WHERE o.message_id = ANY ($1)",
         &[array(ids.iter().copied())],
     );
-    let cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
-    crate::engine::batch::lock_waiting(&cases)
+    let mut cases: Vec<i64> = rows.iter().map(|row| row.must(2)).collect();
+    cases.sort_unstable();
+    cases.dedup();
+    (rows.iter().map(|row| row.must(1)).collect(), cases)
 }
 
 fn by_case(messages: &[Message]) -> HashMap<i64, Vec<&Message>> {
