@@ -382,6 +382,44 @@ fn a_text_is_rendered_from_the_data_of_the_moment_it_may_leave() {
 }
 
 #[test]
+fn rcv_28_a_message_of_a_completed_case_also_waits_for_the_next_opening() {
+    let mut db = TestDb::new();
+    db.clock("2026-03-02 10:00");
+    db.bind_invoice();
+    db.install(&edited(
+        invoice_workflow(
+            "mailing",
+            json!([{"name": "mail", "kind": "email", "template": "hello", "done_when": "queued"}]),
+        ),
+        |doc| {
+            doc["contact_window"] = json!({"days": "mon-fri", "from": "09:00", "to": "17:00"});
+            doc["stop"] = json!([{"when": "state = 'paid'", "reason": "paid"}]);
+        },
+    ));
+    for id in 1..=2 {
+        db.invoice(id, "2026-04-01", "5");
+        db.start("mailing", id);
+    }
+    db.run_due();
+    db.expect("SELECT DISTINCT state FROM probe.cases()", &["completed"]);
+    // The sender was down all day, and one of the two was paid at night, behind the workflow's back.
+    db.at("2026-03-02 18:00");
+    db.expect(
+        "SELECT DISTINCT state, leaves FROM probe.outbox()",
+        &["deferred | Tue 2026-03-03 09:00"],
+    );
+    db.exec("SET session_replication_role = replica; UPDATE invoice SET state = 'paid' WHERE id = 2; RESET session_replication_role");
+    db.at("2026-03-03 09:00");
+    let leased = db.lease();
+    assert_eq!(leased.len(), 1, "{}", db.story());
+    assert_eq!(leased[0].body, "Invoice INV-1, 5 open.");
+    db.expect(
+        "SELECT state::text FROM wf.outbox ORDER BY 1",
+        &["leased", "suppressed"],
+    );
+}
+
+#[test]
 fn rcv_28_a_message_whose_window_has_closed_waits_for_the_next_opening() {
     let mut db = TestDb::new();
     db.clock("2026-02-28 10:00");

@@ -64,7 +64,7 @@ fn claim(now: DateTime<Utc>, limit: i64) -> Rows {
     let sql = format!(
         "SELECT {CASE}
          FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
-         WHERE o.state = 'deferred' AND o.not_before <= $1 AND c.state = 'running'
+         WHERE o.state = 'deferred' AND o.not_before <= $1 AND c.state IN ('running', 'completed')
          ORDER BY o.not_before LIMIT $2 FOR UPDATE OF c SKIP LOCKED"
     );
     spi::query(&sql, &[arg(now), arg(limit)])
@@ -148,6 +148,20 @@ fn open(
     for (position, waiting) in waiting.iter().enumerate() {
         let facts = answers.facts(position);
         let case = &mut batch.cases[waiting.case].case;
+        if case.state == CaseState::Completed {
+            // Rendered before the case ended, and not handed over before its window closed. It goes out as it was, unless
+            // its subject has been paid meanwhile; a zone that is not known any more must not keep it here.
+            case.subject_changed_after_end(&facts, &mut batch.effects);
+            let (opens, closes) = case
+                .window(env.now, &facts, &env)
+                .unwrap_or((env.now, None));
+            if opens > env.now {
+                later.push((waiting.message, opens, closes));
+            } else {
+                ready.push((waiting.message, None, opens, closes));
+            }
+            continue;
+        }
         if case.state != CaseState::Running {
             continue;
         }

@@ -118,7 +118,8 @@ fn look_around(state: &WorkerState) -> Look {
                 EXISTS (SELECT FROM wf.case_steps AS t
                         WHERE t.state = 'scheduled' AND t.run_at >= $2 AND t.run_at <= n.now),
                 EXISTS (SELECT FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
-                        WHERE o.state = 'deferred' AND o.not_before <= n.now AND c.state = 'running'),
+                        WHERE o.state = 'deferred' AND o.not_before <= n.now
+                          AND c.state IN ('running', 'completed')),
                 EXISTS (SELECT FROM wf.outbox AS o
                         WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after <= n.now),
                 EXISTS (SELECT FROM wf.holds AS h WHERE h.released_at IS NULL AND h.until <= n.now),
