@@ -144,7 +144,9 @@ fn arrive(
             let inside = |token: &Token| token.2.starts_with(branches);
             let by_condition = program.step_named(of).unwrap().kind.forks_by_condition();
             if come >= step.needs || by_condition && !tokens.iter().any(inside) {
-                tokens.retain(|token| !inside(token));
+                if step.needs < step.branches {
+                    tokens.retain(|token| !inside(token));
+                }
                 tokens.push((no, 0, outside.to_vec()));
             } else {
                 tokens.push((no, come, outside.to_vec()));
