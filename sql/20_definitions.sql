@@ -82,6 +82,9 @@ CREATE TABLE wf.steps (
     description text,
     manual      boolean NOT NULL,
     participant text,
+    second      text,
+    links       jsonb,
+    escalate_to text,
     stage       smallint NOT NULL,
     PRIMARY KEY (version_id, step_no),
     UNIQUE (version_id, name)
@@ -114,9 +117,12 @@ CREATE TRIGGER keep_transitions BEFORE UPDATE OR DELETE ON wf.transitions
 CREATE TRIGGER keep_templates BEFORE UPDATE OR DELETE ON wf.templates
     FOR EACH ROW EXECUTE FUNCTION wf._keep_projection();
 
--- Who works on tasks. A participant with a role: only members of that role may settle its tasks.
+-- Who works on tasks: persons, and queues, which are what several persons work from. A participant with a role: only
+-- members of that role may settle its tasks.
 CREATE TABLE wf.participants (
     participant text PRIMARY KEY CHECK (participant <> ''),
+    kind        text NOT NULL CHECK (kind IN ('person', 'queue')),
     role        regrole,
-    title       text
+    title       text,
+    manager     text                       -- a participant
 );

@@ -51,13 +51,19 @@ CREATE TABLE wf.tasks (
     step_no     smallint NOT NULL,
     visit       smallint NOT NULL,
     title       text NOT NULL,
-    participant text,
+    participant text,                      -- whose it is: a person or a queue
+    claimed_by  text,                      -- who works on it: a person, or a role that is no participant
+    substitute  text,                      -- stands in for whom it is with, who was absent when it came
+    escalated_to text,
     outcomes    text[] NOT NULL,
     opened_at   timestamptz NOT NULL,
+    created_by  text NOT NULL,
     due_at      timestamptz,
+    escalate_at timestamptz,               -- null: never, or it has been
     UNIQUE (case_id, step_no, visit)
 );
 CREATE INDEX tasks_participant ON wf.tasks (participant, due_at);
+CREATE INDEX tasks_escalate ON wf.tasks (escalate_at) WHERE escalate_at IS NOT NULL;
 
 CREATE TABLE wf.holds (
     hold_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

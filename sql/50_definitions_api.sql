@@ -52,11 +52,6 @@ CREATE FUNCTION wf.disable(workflow text) RETURNS void
 COMMENT ON FUNCTION wf.disable(text) IS
     'Turns a workflow off: no new cases start. Running cases go on.';
 
-CREATE FUNCTION wf.set_participant(participant text, role text DEFAULT NULL, title text DEFAULT NULL) RETURNS void
-    LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'set_participant_wrapper';
-COMMENT ON FUNCTION wf.set_participant(text, text, text) IS
-    'Maps a participant of the workflows to a database role: only members of the role, and the workflow''s owner, may then settle its tasks. Without a role anybody who may call wf.complete can.';
-
 CREATE FUNCTION wf.document_schema() RETURNS json
     LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'document_schema_wrapper';

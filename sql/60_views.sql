@@ -133,13 +133,61 @@ CREATE VIEW wf.worklist AS
            coalesce(s.name, 'start') AS step, t.visit, coalesce(s.kind, 'start') AS kind, t.title, t.participant,
            t.outcomes, t.opened_at, t.due_at,
            coalesce(t.due_at < coalesce((SELECT k.frozen_at FROM wf.clock AS k), now()), false) AS overdue,
-           coalesce(s.stage, 0::smallint) AS stage, c.state = 'held' AS held
+           coalesce(s.stage, 0::smallint) AS stage, c.state = 'held' AS held,
+           t.claimed_by, t.substitute, s.second, t.escalated_to, t.created_by,
+           -- The key goes into the JSON text as JSON writes it.
+           CASE WHEN s.links IS NOT NULL THEN
+               replace(replace(s.links::text, '{key}', substr(to_json(cs.key)::text, 2, length(to_json(cs.key)::text) - 2)),
+                       '{case}', t.case_id::text)::jsonb END AS links
     FROM wf.tasks AS t
     JOIN wf.cases AS c ON c.case_id = t.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
     LEFT JOIN wf.case_subjects AS cs ON cs.case_id = t.case_id
     LEFT JOIN wf.subjects AS su ON su.subject_id = cs.subject_id
     LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no;
+
+-- The worklist of whoever asks, with why each task is theirs. Once somebody has claimed a task, it is no longer for the
+-- others of its queue. Tasks of participants that no role is behind are anybody's.
+CREATE VIEW wf.my_worklist AS
+    WITH me AS (
+        SELECT p.participant FROM wf.participants AS p WHERE p.role IS NOT NULL AND pg_has_role(p.role::oid, 'MEMBER')),
+    mine AS (
+        SELECT m.participant FROM me AS m
+        UNION
+        SELECT q.queue FROM wf.members AS q JOIN me AS m ON m.participant = q.member)
+    SELECT v.via, w.*
+    FROM wf.worklist AS w
+    LEFT JOIN wf.participants AS p ON p.participant = w.participant
+    CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN w.claimed_by IN (SELECT m.participant FROM me AS m)
+                 OR w.claimed_by = current_user AND NOT EXISTS (
+                     SELECT FROM wf.participants AS o WHERE o.participant = w.claimed_by) THEN 'own'
+            WHEN w.substitute IN (SELECT m.participant FROM me AS m) THEN 'substitute'
+            WHEN w.escalated_to IN (SELECT m.participant FROM mine AS m) THEN 'escalated'
+            WHEN w.claimed_by IS NOT NULL THEN
+                CASE WHEN p.kind = 'person' AND w.participant IN (SELECT m.participant FROM me AS m)
+                     THEN 'delegated' END
+            WHEN w.participant IN (SELECT m.participant FROM mine AS m)
+                THEN CASE p.kind WHEN 'queue' THEN 'queue' ELSE 'own' END
+            WHEN w.second IN (SELECT m.participant FROM mine AS m) THEN 'second'
+            WHEN p.role IS NULL
+                 AND NOT EXISTS (SELECT FROM wf.members AS q JOIN wf.participants AS o ON o.participant = q.member
+                                 WHERE q.queue = w.participant AND o.role IS NOT NULL) THEN 'anybody'
+        END AS via) AS v
+    WHERE v.via IS NOT NULL;
+
+-- What no alerting application has taken yet.
+CREATE VIEW wf.alerts AS
+    SELECT n.notification_id, n.at, n.participant, n.kind, n.body, n.task_id, n.case_id, w.name AS workflow, cs.key,
+           coalesce(s.name, 'start') AS step, p.title
+    FROM wf.notifications AS n
+    JOIN wf.cases AS c ON c.case_id = n.case_id
+    LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = n.case_id
+    LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = n.step_no
+    LEFT JOIN wf.participants AS p ON p.participant = n.participant
+    WHERE n.taken_at IS NULL;
 
 CREATE VIEW wf.upcoming AS
     SELECT n.due_at, n.case_id, w.name AS workflow, cs.key,
@@ -163,6 +211,10 @@ CREATE VIEW wf.upcoming AS
         SELECT t.due_at, t.case_id, t.step_no, t.visit, 'deadline'
         FROM wf.tasks AS t
         WHERE t.due_at >= coalesce((SELECT k.frozen_at FROM wf.clock AS k), now())
+        UNION ALL
+        SELECT t.escalate_at, t.case_id, t.step_no, t.visit, 'escalation'
+        FROM wf.tasks AS t
+        WHERE t.escalate_at IS NOT NULL
         UNION ALL
         SELECT h.until, h.case_id, NULL, NULL, 'release'
         FROM wf.holds AS h
@@ -394,6 +446,12 @@ CREATE VIEW wf.event_log AS
                             WHEN 'message_suppressed' THEN 'unknown'
                             WHEN 'message_bounced' THEN 'unknown'
                             WHEN 'message_dead' THEN 'unknown'
+                            WHEN 'task_claimed' THEN 'assign'
+                            WHEN 'task_released' THEN 'reassign'
+                            WHEN 'task_delegated' THEN 'reassign'
+                            WHEN 'task_reassigned' THEN 'reassign'
+                            WHEN 'task_escalated' THEN 'unknown'
+                            WHEN 'assigned' THEN 'unknown'
                             ELSE 'complete' END AS lifecycle,
                h.visit, h.outcome
         FROM wf.history AS h

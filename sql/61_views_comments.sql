@@ -47,7 +47,7 @@ COMMENT ON COLUMN wf.worklist.key IS 'Key of its row, as text.';
 COMMENT ON COLUMN wf.worklist.account IS 'Account of the case.';
 COMMENT ON COLUMN wf.worklist.step IS 'Name of the step; start if the question is how to start a case that comes late.';
 COMMENT ON COLUMN wf.worklist.visit IS 'The how-manieth time that the case is at the step.';
-COMMENT ON COLUMN wf.worklist.kind IS 'task, call, question, or start.';
+COMMENT ON COLUMN wf.worklist.kind IS 'task, call, question, file, approval, or start.';
 COMMENT ON COLUMN wf.worklist.title IS 'What is to be done.';
 COMMENT ON COLUMN wf.worklist.participant IS 'Who is to do it.';
 COMMENT ON COLUMN wf.worklist.outcomes IS 'The outcomes to choose from.';
@@ -56,6 +56,40 @@ COMMENT ON COLUMN wf.worklist.due_at IS 'Its deadline; null if it has none.';
 COMMENT ON COLUMN wf.worklist.overdue IS 'Whether the deadline has passed by the engine''s clock.';
 COMMENT ON COLUMN wf.worklist.stage IS 'Stage of the step.';
 COMMENT ON COLUMN wf.worklist.held IS 'Whether the case is on hold.';
+
+COMMENT ON COLUMN wf.worklist.claimed_by IS 'Who works on it, by a claim or because it was delegated to them; null: nobody yet.';
+COMMENT ON COLUMN wf.worklist.substitute IS 'Who stands in for an absent participant; both may settle it.';
+COMMENT ON COLUMN wf.worklist.second IS 'The step''s second participant, who may settle it as well.';
+COMMENT ON COLUMN wf.worklist.escalated_to IS 'To whom it was escalated when its deadline had passed; they may settle it as well.';
+COMMENT ON COLUMN wf.worklist.created_by IS 'Who made the move that the task came of: a role, or engine.';
+COMMENT ON COLUMN wf.worklist.links IS 'The step''s links, a list of objects with label and url; null if it has none.';
+
+COMMENT ON VIEW wf.my_worklist IS 'The tasks of whoever asks: the columns of wf.worklist, and why each is theirs.';
+DO $$
+DECLARE
+    name name;
+BEGIN
+    FOR name IN SELECT a.attname FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = 'wf.worklist'::pg_catalog.regclass AND a.attnum > 0
+    LOOP
+        EXECUTE pg_catalog.format('COMMENT ON COLUMN wf.my_worklist.%I IS %L', name, 'As in wf.worklist.');
+    END LOOP;
+END
+$$;
+COMMENT ON COLUMN wf.my_worklist.via IS 'own, delegated (they gave it to claimed_by), queue, substitute, escalated, second, or anybody (no role is behind its participant).';
+
+COMMENT ON VIEW wf.alerts IS 'One row for each alert that no application has taken yet with wf.take_alerts.';
+COMMENT ON COLUMN wf.alerts.notification_id IS 'Its number.';
+COMMENT ON COLUMN wf.alerts.at IS 'When it was made.';
+COMMENT ON COLUMN wf.alerts.participant IS 'Who is to be told; null if an overdue task has nobody to go to.';
+COMMENT ON COLUMN wf.alerts.kind IS 'task (it has come), delegated, reassigned, escalated, or notify (a notify step says so).';
+COMMENT ON COLUMN wf.alerts.body IS 'What to tell them.';
+COMMENT ON COLUMN wf.alerts.task_id IS 'The task, if it is about one; it may be settled by now.';
+COMMENT ON COLUMN wf.alerts.case_id IS 'The case.';
+COMMENT ON COLUMN wf.alerts.workflow IS 'Name of its workflow.';
+COMMENT ON COLUMN wf.alerts.key IS 'Key of its row, as text.';
+COMMENT ON COLUMN wf.alerts.step IS 'Name of the step.';
+COMMENT ON COLUMN wf.alerts.title IS 'Title of the participant.';
 
 COMMENT ON VIEW wf.upcoming IS 'What is due next: one row for each scheduled step, message that waits for its contact window, deadline and end of a hold. What should have happened already and has not is in it, deadlines that have passed are not.';
 COMMENT ON COLUMN wf.upcoming.due_at IS 'When it is due.';
@@ -66,7 +100,7 @@ COMMENT ON COLUMN wf.upcoming.step IS 'Name of the step; start for a planned cas
 COMMENT ON COLUMN wf.upcoming.visit IS 'The how-manieth time that the case is at the step.';
 COMMENT ON COLUMN wf.upcoming.kind IS 'Kind of the step.';
 COMMENT ON COLUMN wf.upcoming.state IS 'State of the case.';
-COMMENT ON COLUMN wf.upcoming.what IS 'starts (the case), message (leaves), task (appears), step (another one is done), deadline (of an open task), release (a hold ends).';
+COMMENT ON COLUMN wf.upcoming.what IS 'starts (the case), message (leaves), task (appears), step (another one is done), deadline (of an open task), escalation (of one that is not settled by then), release (a hold ends).';
 
 COMMENT ON VIEW wf.incidents IS 'One row for each thing that went wrong and waits for a person.';
 COMMENT ON COLUMN wf.incidents.what IS 'step (failed), row (changed, but could not be looked at), message (did not arrive after its step was done), subject (its binding is out of order).';
@@ -117,7 +151,7 @@ COMMENT ON COLUMN wf.event_log.case_id IS 'The case.';
 COMMENT ON COLUMN wf.event_log.activity IS 'Name of the step; for the case as a whole: case started, case held and the like.';
 COMMENT ON COLUMN wf.event_log."timestamp" IS 'When it happened.';
 COMMENT ON COLUMN wf.event_log.resource IS 'Who did it: a role, or engine; null for a start.';
-COMMENT ON COLUMN wf.event_log.lifecycle IS 'Transition in the words of XES: schedule, start, suspend (failed), resume (retried), withdraw (cancelled), autoskip, manualskip, complete; unknown for what befalls a message.';
+COMMENT ON COLUMN wf.event_log.lifecycle IS 'Transition in the words of XES: schedule, start, suspend (failed), resume (retried), withdraw (cancelled), autoskip, manualskip, complete, assign (a task is claimed), reassign; unknown for what befalls a message, an escalation, and an assignment for later.';
 COMMENT ON COLUMN wf.event_log.visit IS 'The how-manieth time that the case is at the step.';
 COMMENT ON COLUMN wf.event_log.outcome IS 'Outcome of the step or the case.';
 COMMENT ON COLUMN wf.event_log.workflow IS 'Name of the workflow.';

@@ -39,18 +39,21 @@ BEGIN
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,
+                claim_task,release_task,delegate_task,reassign_task,assign,assign_account,
+                set_members,set_absence,cancel_absence,take_alerts,
                 signal,push_button,cancel_step,cancel_phase,
                 retry,skip,reconcile,migrate,validate,validate_document,document_schema,export,
                 define,import,clone,publish,enable,disable,
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
-            tables := tables || '{notes}'::text[];
+            tables := tables || '{notes,documents,absences,members}'::text[];
         WHEN 'agent' THEN
-            functions := '{now,complete,complete_step,push_button,branch}';
-            views := '{worklist,case_progress,case_timeline}';
-            tables := tables || '{notes}'::text[];
+            functions := '{now,complete,complete_step,push_button,branch,
+                claim_task,release_task,delegate_task,set_absence,cancel_absence}';
+            views := '{worklist,my_worklist,case_progress,case_timeline}';
+            tables := tables || '{notes,documents}'::text[];
         WHEN 'sender' THEN
-            functions := '{now,lease_messages,ack_messages,fail_messages,report_delivery}';
+            functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery}';
             views := '{}';
         WHEN 'reader' THEN
             functions := '{now,workers}';

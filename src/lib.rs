@@ -11,6 +11,7 @@ mod catalogue_tests;
 mod definitions;
 mod engine;
 mod outbox;
+mod people;
 mod pg;
 mod settings;
 mod subjects;
@@ -103,10 +104,16 @@ extension_sql_file!(
     requires = ["outbox_api"]
 );
 extension_sql_file!(
-    "../sql/56_migrate.sql",
-    name = "migrate",
+    "../sql/55_people.sql",
+    name = "people",
     requires = ["editing_api"]
 );
+extension_sql_file!(
+    "../sql/56_migrate.sql",
+    name = "migrate",
+    requires = ["people"]
+);
+
 extension_sql_file!(
     "../sql/60_views.sql",
     name = "views",

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::calendar::Roll;
 use crate::dates::DateRule;
 use crate::kinds::{self, StepKind};
+use crate::people::{Escalate, Link};
 use crate::template::TemplateSource;
 use crate::window::ContactWindow;
 use crate::{Error, ErrorCode, strict};
@@ -164,6 +165,19 @@ pub struct Common {
     /// Manual steps: who works on it.
     #[serde(default)]
     pub participant: Option<String>,
+    /// Manual steps: a second participant, who may settle it as well.
+    #[serde(default)]
+    pub second: Option<String>,
+    /// Manual steps: links that are shown with the task.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// Manual steps: who is told, and may settle it as well, when the deadline has passed.
+    #[serde(default)]
+    pub escalate: Option<Escalate>,
+    /// Manual steps: whether the participant is alerted when the task appears; without it, it only stands in the
+    /// worklist.
+    #[serde(default)]
+    pub notify: bool,
     /// SQL condition over the subject's details, `vars` and `answers`: the step is skipped unless it is true.
     #[serde(default)]
     pub when: Option<String>,
@@ -177,13 +191,17 @@ pub struct Common {
 }
 
 /// The names of the fields of `Common`, to tell them from the kind's own.
-pub(crate) const COMMON_FIELDS: [&str; 9] = [
+pub(crate) const COMMON_FIELDS: [&str; 13] = [
     "name",
     "kind",
     "description",
     "on",
     "due",
     "participant",
+    "second",
+    "links",
+    "escalate",
+    "notify",
     "when",
     "next",
     "merge",

@@ -25,6 +25,10 @@ pub enum ErrorCode {
     Unknown,
     /// The name is taken (42710).
     Duplicate,
+    /// What somebody gave with a call will not do (22023).
+    Input,
+    /// Somebody else has to do it (42501).
+    NotYours,
 }
 
 impl ErrorCode {
@@ -34,12 +38,14 @@ impl ErrorCode {
             ErrorCode::Definition
             | ErrorCode::TimeZone
             | ErrorCode::Calendar
-            | ErrorCode::Template => "22023",
+            | ErrorCode::Template
+            | ErrorCode::Input => "22023",
             ErrorCode::Json => "22032",
             ErrorCode::Anchor | ErrorCode::MissingValue => "22004",
             ErrorCode::State => "55000",
             ErrorCode::Unknown => "42704",
             ErrorCode::Duplicate => "42710",
+            ErrorCode::NotYours => "42501",
         }
     }
 }

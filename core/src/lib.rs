@@ -8,6 +8,7 @@
 //! * `migrate`: from one version to another; what is content and what is structure
 //! * `dates`, `calendar`, `window`: when
 //! * `template`: what a message says
+//! * `people`: what steps say about those who settle them
 //!
 //! The shell (the extension in `src/`) reads rows, calls in here, and writes the effects.
 
@@ -21,6 +22,7 @@ pub mod game;
 pub mod kinds;
 pub mod migrate;
 mod names;
+pub mod people;
 pub mod program;
 pub mod row;
 pub mod schema;

@@ -13,6 +13,7 @@ use crate::calendar::Roll;
 use crate::dates::{Anchor, DateRule};
 use crate::document::{Document, Late, Step, StopRule};
 use crate::kinds::{Leg, Nature, StepKind};
+use crate::people::People;
 use crate::template::{TemplateFinding, Templates};
 
 /// A step's number in its version, from 1 in document order; 0 is the start of a planned case.
@@ -55,6 +56,8 @@ pub struct CompiledStep {
     pub on: Option<DateRule>,
     pub due: Option<DateRule>,
     pub participant: Option<String>,
+    /// What else concerns the people who settle it.
+    pub people: People,
     pub when: Option<String>,
     pub merge: bool,
     pub legs: Vec<CompiledLeg>,
@@ -299,7 +302,9 @@ impl Program {
         let start = self.document.start.iter().filter_map(|s| s.on.as_ref());
         let steps = self.steps.iter().flat_map(|step| {
             let on = step.on.iter().map(move |rule| (Some(step), "on", rule));
+            let escalation = step.people.escalation.iter();
             on.chain(step.due.iter().map(move |rule| (Some(step), "due", rule)))
+                .chain(escalation.map(move |rule| (Some(step), "escalate", rule)))
         });
         start.map(|rule| (None, "on", rule)).chain(steps)
     }
@@ -451,6 +456,7 @@ fn compile_step(
         on: common.on,
         due: common.due,
         participant: common.participant,
+        people: People::new(common.second, common.links, common.escalate, common.notify),
         when: common.when,
         merge: common.merge,
         legs,

@@ -3,8 +3,9 @@
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::{act, actor, call, given, must_be_theirs, now, open_steps, unknown_case};
+use super::{act, actor, call, given, now, open_steps, unknown_case};
 use crate::engine::as_engine;
+use crate::people::must_be_theirs;
 use crate::pg::acting::current_role;
 use crate::pg::spi;
 use crate::pg::types::{arg, instant_from_pg, optional};
@@ -53,7 +54,7 @@ fn branch(
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {
         let token = batch.cases[index].case.step_run(Some(&step))?;
-        must_be_theirs(batch, index, token, caller);
+        must_be_theirs(batch, index, token, caller)?;
         let env = batch.context.env();
         batch.cases[index]
             .case
@@ -215,7 +216,7 @@ fn skip(
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {
         let token = batch.cases[index].case.step_run(Some(&step))?;
-        must_be_theirs(batch, index, token, caller);
+        must_be_theirs(batch, index, token, caller)?;
         let env = batch.context.env();
         batch.cases[index]
             .case

@@ -5,8 +5,9 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use workflow_core::game::Settlement;
 
-use super::{OpenSteps, act, actor, call, given, must_be_theirs, open_steps};
+use super::{OpenSteps, act, actor, call, given, open_steps};
 use crate::engine::as_engine;
+use crate::people::must_be_theirs;
 use crate::pg::acting::current_role;
 use crate::pg::json::JsonbText;
 use crate::pg::raise::raise_as;
@@ -46,7 +47,7 @@ fn complete(
                 return Ok(());
             };
             found.set(true);
-            must_be_theirs(batch, index, token, caller);
+            must_be_theirs(batch, index, token, caller)?;
             let settlement = Settlement {
                 outcome: outcome.as_deref(),
                 data: data.as_deref(),
@@ -135,7 +136,7 @@ fn complete_step(
             Err(_) if done_before(case, &step, outcome.as_deref()) => return Ok(()),
             Err(error) => return Err(error),
         };
-        must_be_theirs(batch, index, token, caller);
+        must_be_theirs(batch, index, token, caller)?;
         let settlement = Settlement {
             outcome: outcome.as_deref(),
             data: data.as_deref(),

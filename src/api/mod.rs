@@ -27,7 +27,7 @@ use workflow_core::game::Facts;
 
 use crate::engine::batch::Batch;
 use crate::engine::{as_engine, context};
-use crate::pg::acting::{acts_for, current_role, role_name, session_role};
+use crate::pg::acting::{current_role, role_name, session_role};
 use crate::pg::raise::{raise, raise_as};
 use crate::pg::spi;
 use crate::pg::subtransaction::attempt;
@@ -158,45 +158,6 @@ pub fn call(case: i64, op: &Act<'_>) -> OpenSteps {
         }
         open_steps(case)
     })
-}
-
-/// Refuses a caller who may not work on a step: its participant is mapped to a role that the caller is no member of.
-/// The workflow's owner may.
-pub fn must_be_theirs(batch: &Batch, index: usize, token: usize, caller: pgrx::pg_sys::Oid) {
-    let loaded = &batch.cases[index];
-    let step = loaded.case.program.step(loaded.case.tokens[token].step);
-    let Some(participant) = step.and_then(|s| s.participant.as_deref()) else {
-        return;
-    };
-    let rows = spi::query(
-        "SELECT p.role::oid FROM wf.participants AS p WHERE p.participant = $1 AND p.role IS NOT NULL",
-        &[arg(participant)],
-    );
-    let Some(role) = rows.first().map(|row| row.must(1)) else {
-        return;
-    };
-    if !acts_for(caller, role) && !acts_for(caller, loaded.version.owner) {
-        raise_as(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!(
-                "step \"{}\" of case {} is not yours to settle",
-                loaded
-                    .case
-                    .program
-                    .step_name(loaded.case.tokens[token].step),
-                loaded.case.id
-            ),
-            Some(format!(
-                "It belongs to participant \"{participant}\", that is to members of role {}; you are {}.",
-                role_name(role),
-                role_name(caller)
-            )),
-            Some(format!(
-                "Ask for membership: GRANT {} TO ….",
-                role_name(role)
-            )),
-        );
-    }
 }
 
 /// Releases the cases whose hold has run out; for the worker's tick. Gives back how many.

@@ -364,38 +364,3 @@ fn renamed(text: &str, name: &str) -> String {
 fn document_schema() -> JsonText {
     JsonText(workflow_core::schema::document_schema().to_string())
 }
-
-/// Maps a participant of the documents to a database role, whose members alone may then settle its tasks.
-#[pg_extern(sql = false)]
-fn set_participant(participant: Option<&str>, role: Option<&str>, title: Option<&str>) {
-    let participant = given("participant", participant);
-    as_engine(|| {
-        spi::query(
-            "INSERT INTO wf.participants (participant, role, title)
-             VALUES ($1, (SELECT r.oid::regrole FROM pg_catalog.pg_roles AS r WHERE r.rolname = $2), $3)
-             ON CONFLICT (participant) DO UPDATE SET role = excluded.role, title = excluded.title",
-            &[
-                arg(participant),
-                crate::pg::types::optional(role.map(known_role)),
-                crate::pg::types::optional(title),
-            ],
-        );
-    });
-}
-
-fn known_role(role: &str) -> &str {
-    let known = spi::query(
-        "SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.rolname = $1",
-        &[arg(role)],
-    );
-    if known.is_empty() {
-        raise(
-            Error::new(
-                ErrorCode::Unknown,
-                format!("role \"{role}\" does not exist"),
-            )
-            .hint("Create it with CREATE ROLE."),
-        );
-    }
-    role
-}

@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys::Oid;
 use workflow_core::document::Document;
+use workflow_core::people::People;
 use workflow_core::program::{Program, Roles};
 use workflow_core::{Error, ErrorCode};
 
@@ -155,11 +156,14 @@ fn phases(version: i32, program: &Program) {
 fn steps(version: i32, program: &Program) {
     let steps = &program.steps;
     spi::query(
-        "INSERT INTO wf.steps (version_id, step_no, phase_no, name, kind, description, manual, participant, stage)
-         SELECT $1, n.step_no, n.phase_no, n.name, n.kind, n.description, n.manual, n.participant, n.stage
+        "INSERT INTO wf.steps (version_id, step_no, phase_no, name, kind, description, manual, participant, second,
+                               links, escalate_to, stage)
+         SELECT $1, n.step_no, n.phase_no, n.name, n.kind, n.description, n.manual, n.participant, n.second,
+                n.links::jsonb, n.escalate_to, n.stage
          FROM ROWS FROM (unnest($2::int2[]), unnest($3::int2[]), unnest($4::text[]), unnest($5::text[]),
-                         unnest($6::text[]), unnest($7::bool[]), unnest($8::text[]), unnest($9::int2[]))
-              AS n(step_no, phase_no, name, kind, description, manual, participant, stage)",
+                         unnest($6::text[]), unnest($7::bool[]), unnest($8::text[]), unnest($9::int2[]),
+                         unnest($10::text[]), unnest($11::text[]), unnest($12::text[]))
+              AS n(step_no, phase_no, name, kind, description, manual, participant, stage, second, links, escalate_to)",
         &[
             arg(version),
             array(steps.iter().map(|s| s.no)),
@@ -170,8 +174,18 @@ fn steps(version: i32, program: &Program) {
             array(steps.iter().map(|s| s.is_manual())),
             array_of(steps.iter().map(|s| s.participant.as_deref())),
             array(steps.iter().map(|s| s.stage)),
+            array_of(steps.iter().map(|s| s.people.second.as_deref())),
+            array_of(steps.iter().map(|s| links(&s.people))),
+            array_of(steps.iter().map(|s| s.people.escalate_to.as_deref())),
         ],
     );
+}
+
+/// The links of a step as JSON text; None if it has none.
+fn links(people: &People) -> Option<String> {
+    (!people.links.is_empty())
+        .then(|| serde_json::to_string(&people.links).ok())
+        .flatten()
 }
 
 fn transitions(version: i32, program: &Program) {

@@ -80,6 +80,9 @@ pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     if look.due || worked {
         worked |= due::work(state, run);
     }
+    if look.escalations {
+        worked |= escalate(run);
+    }
     if look.closing {
         worked |= deferred::close_windows(run);
     }
@@ -105,6 +108,7 @@ struct Look {
     deferred: bool,
     closing: bool,
     holds: bool,
+    escalations: bool,
     next: Option<DateTime<Utc>>,
     /// A test has frozen the clock: no time passes while a worker sleeps.
     frozen: bool,
@@ -131,8 +135,12 @@ fn look_around(state: &WorkerState) -> Look {
                        WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after > n.now
                        ORDER BY o.not_after LIMIT 1),
                       (SELECT h.until FROM wf.holds AS h
-                       WHERE h.released_at IS NULL AND h.until > n.now ORDER BY h.until LIMIT 1)),
-                EXISTS (SELECT FROM wf.clock)
+                       WHERE h.released_at IS NULL AND h.until > n.now ORDER BY h.until LIMIT 1),
+                      (SELECT t.escalate_at FROM wf.tasks AS t
+                       WHERE t.escalate_at > n.now ORDER BY t.escalate_at LIMIT 1)),
+                EXISTS (SELECT FROM wf.clock),
+                EXISTS (SELECT FROM wf.tasks AS t JOIN wf.cases AS c ON c.case_id = t.case_id
+                        WHERE t.escalate_at <= n.now AND c.state IN ('running', 'planned'))
          FROM (SELECT wf.now() AS now) AS n",
         &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
     );
@@ -148,6 +156,7 @@ fn look_around(state: &WorkerState) -> Look {
         holds: row.must(6),
         next: row.get(7),
         frozen: row.must(8),
+        escalations: row.must(9),
     }
 }
 
@@ -171,6 +180,13 @@ fn sweep(state: &mut WorkerState, look: Look) -> Next {
         return Next::More;
     }
     Next::Idle(due_in)
+}
+
+/// Escalates tasks whose deadline has passed.
+fn escalate(run: &mut Run<'_>) -> bool {
+    let mut escalated = 0;
+    let result = run(&mut || escalated = as_engine(crate::people::escalate_overdue));
+    result.is_ok() && escalated > 0
 }
 
 /// Releases the cases whose hold runs out.

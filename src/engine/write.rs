@@ -7,6 +7,7 @@ use workflow_core::game::{Effects, MessageState, Token, TokenState};
 
 use super::batch::{Batch, Loaded};
 use super::partitions;
+use crate::people;
 use crate::pg::spi;
 use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, labels, random_keys};
 use crate::worker::wake;
@@ -23,7 +24,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
     new_cases(&cases, &actor, now);
     changed_cases(&cases, now);
     tokens(&cases);
-    tasks(&effects, now);
+    people::write(&effects, &actor, now);
     messages(&cases, &effects, now);
     suppressions(&effects, now);
     notes(&effects, &actor, now);
@@ -248,50 +249,6 @@ fn update_tokens(tokens: &[(i64, &Token)]) {
          WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit"
     );
     spi::query(&sql, &token_args(tokens));
-}
-
-fn tasks(effects: &Effects, now: DateTime<Utc>) {
-    if !effects.tasks.is_empty() {
-        let tasks = &effects.tasks;
-        // Outcomes travel as JSON: arrays of arrays must be rectangular.
-        let outcomes = tasks
-            .iter()
-            .map(|t| serde_json::to_string(&t.outcomes).unwrap_or_default());
-        spi::query(
-            "INSERT INTO wf.tasks (case_id, step_no, visit, title, participant, outcomes, opened_at, due_at)
-             SELECT n.case_id, n.step_no, n.visit, n.title, n.participant,
-                    ARRAY(SELECT pg_catalog.json_array_elements_text(n.outcomes::json)), $8, n.due_at
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
-                        unnest($3::int2[]) AS visit, unnest($4::text[]) AS title,
-                        unnest($5::text[]) AS participant, unnest($6::text[]) AS outcomes,
-                        unnest($7::timestamptz[]) AS due_at) AS n",
-            &[
-                array(tasks.iter().map(|t| t.case_id)),
-                array(tasks.iter().map(|t| t.step)),
-                array(tasks.iter().map(|t| t.visit)),
-                array(tasks.iter().map(|t| t.title.as_str())),
-                array_of(tasks.iter().map(|t| t.participant.as_deref())),
-                array(outcomes),
-                array_of(tasks.iter().map(|t| t.due_at)),
-                arg(now),
-            ],
-        );
-    }
-    if !effects.task_moves.is_empty() {
-        let moves = &effects.task_moves;
-        spi::query(
-            "UPDATE wf.tasks AS t SET due_at = n.due_at
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
-                        unnest($3::int2[]) AS visit, unnest($4::timestamptz[]) AS due_at) AS n
-             WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
-            &[
-                array(moves.iter().map(|t| t.case_id)),
-                array(moves.iter().map(|t| t.step)),
-                array(moves.iter().map(|t| t.visit)),
-                array_of(moves.iter().map(|t| t.due_at)),
-            ],
-        );
-    }
 }
 
 fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {

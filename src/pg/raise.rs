@@ -7,9 +7,11 @@ use workflow_core::{Error, ErrorCode};
 /// The SQLSTATE of each kind of error of the rules.
 pub fn sqlstate(code: ErrorCode) -> PgSqlErrorCode {
     match code {
-        ErrorCode::Definition | ErrorCode::TimeZone | ErrorCode::Calendar | ErrorCode::Template => {
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
-        }
+        ErrorCode::Definition
+        | ErrorCode::TimeZone
+        | ErrorCode::Calendar
+        | ErrorCode::Template
+        | ErrorCode::Input => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         ErrorCode::Json => PgSqlErrorCode::ERRCODE_INVALID_JSON_TEXT,
         ErrorCode::Anchor | ErrorCode::MissingValue => {
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED
@@ -17,6 +19,7 @@ pub fn sqlstate(code: ErrorCode) -> PgSqlErrorCode {
         ErrorCode::State => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         ErrorCode::Unknown => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
         ErrorCode::Duplicate => PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+        ErrorCode::NotYours => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
     }
 }
 

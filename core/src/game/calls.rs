@@ -125,6 +125,7 @@ impl Case {
             }
         };
         let data = settlement.data.map(parse_data).transpose()?;
+        self.take_documents(index, &outcome, data.as_ref(), out)?;
         if token.step == START {
             self.settle_late_start(index, &outcome, facts, env, out);
             return Ok(());
@@ -263,6 +264,7 @@ impl Case {
             .detail(format!("Its legs are {}.", quoted(&step.outcomes())))
             .hint("Name one of these legs."));
         }
+        self.take_documents(index, leg, None, out)?;
         self.keep_answer(step.no, leg);
         self.done(index, leg, facts, env, out);
         self.look_again(env);
@@ -352,6 +354,7 @@ impl Case {
             return Ok(());
         };
         let dates = self.plan(step, &token, facts, env)?;
+        let escalate_at = self.escalation(step, dates.shown(step), facts, env)?;
         let token = &mut self.tokens[index];
         token.state = TokenState::Scheduled;
         token.attempts = 0;
@@ -365,6 +368,7 @@ impl Case {
                 step: token.step,
                 visit: token.visit,
                 due_at: token.due_at,
+                escalate_at,
             });
         }
         Ok(())

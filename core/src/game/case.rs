@@ -133,6 +133,9 @@ pub struct Memory {
     /// Signals that have come before the event that waits for them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub signals: BTreeSet<String>,
+    /// Who settled each step that another one approves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settled_by: BTreeMap<String, String>,
 }
 
 /// What went wrong with a step run, as an incident shows it.
@@ -315,7 +318,7 @@ impl Case {
                 // Nothing to ask the database about: the task is there for whoever made the move.
                 let at_once = self.tokens[index].run_at.is_some_and(|at| at <= env.now);
                 if step.is_manual() && step.when.is_none() && at_once {
-                    self.open_task(index, step, out);
+                    self.open_task(index, step, facts, env, out);
                 }
             }
             Err(error) => self.fail(index, &error, env, out),

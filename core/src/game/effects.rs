@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::people::Document;
 use crate::program::StepNo;
 
 /// What happened, as it stands in history.
@@ -98,6 +99,10 @@ pub struct TaskRow {
     pub participant: Option<String>,
     pub outcomes: Vec<String>,
     pub due_at: Option<DateTime<Utc>>,
+    /// When it is escalated unless somebody has settled it.
+    pub escalate_at: Option<DateTime<Utc>>,
+    /// Whether the participant is alerted.
+    pub notify: bool,
 }
 
 /// A task's deadline has moved.
@@ -107,6 +112,7 @@ pub struct TaskMove {
     pub step: StepNo,
     pub visit: i16,
     pub due_at: Option<DateTime<Utc>>,
+    pub escalate_at: Option<DateTime<Utc>>,
 }
 
 /// A row of wf.notes.
@@ -116,6 +122,38 @@ pub struct NoteRow {
     pub step: StepNo,
     pub visit: i16,
     pub body: String,
+}
+
+/// A row of wf.documents: what came with a completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DocumentRow {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub document: Document,
+}
+
+/// A row of wf.notifications that a step has made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotificationRow {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub to: String,
+    pub body: String,
+}
+
+/// A row of wf.assignments that a step has made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssignmentRow {
+    pub case_id: i64,
+    pub version_id: i32,
+    pub step: StepNo,
+    pub visit: i16,
+    pub participant: String,
+    pub assignee: String,
+    /// For the whole account of the case, not for the case alone.
+    pub account: bool,
 }
 
 /// Messages that must not leave any more: all unsent ones of a case, or of one step run.
@@ -147,6 +185,9 @@ pub struct Effects {
     pub tasks: Vec<TaskRow>,
     pub task_moves: Vec<TaskMove>,
     pub notes: Vec<NoteRow>,
+    pub documents: Vec<DocumentRow>,
+    pub notifications: Vec<NotificationRow>,
+    pub assignments: Vec<AssignmentRow>,
     pub suppressions: Vec<Suppression>,
     pub failures: Vec<Failure>,
     /// Step runs whose open incidents are over: (case, step, visit).

@@ -139,6 +139,8 @@ impl Case {
                         .map(str::to_owned)
                         .to_vec(),
                     due_at: None,
+                    escalate_at: None,
+                    notify: false,
                 });
                 self.tokens.push(token);
             }

@@ -171,7 +171,12 @@ impl Case {
             Then::Join => self.done(index, "done", facts, env, out),
             Then::Listen(signal) => self.listen(index, signal, facts, env, out),
             Then::LookAgain => self.wait(index),
-            Then::Task => self.open_task(index, step, out),
+            Then::Task => self.open_task(index, step, facts, env, out),
+            Then::Notify => self.notify(index, step, facts, env, out),
+            Then::Assign {
+                participant,
+                account,
+            } => self.assign(index, step, participant, account, facts, env, out),
             Then::Note { .. } => match self.text(step, &inline_name(&step.name, 0), facts, env) {
                 Ok(text) => {
                     let token = &self.tokens[index];
@@ -221,7 +226,18 @@ impl Case {
         self.follow(&token, outcome, facts, env, out);
     }
 
-    pub(super) fn open_task(&mut self, index: usize, step: &CompiledStep, out: &mut Effects) {
+    pub(super) fn open_task(
+        &mut self,
+        index: usize,
+        step: &CompiledStep,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let escalate_at = match self.escalation(step, self.tokens[index].due_at, facts, env) {
+            Ok(at) => at,
+            Err(error) => return self.fail(index, &error, env, out),
+        };
         let token = &mut self.tokens[index];
         token.state = TokenState::Open;
         token.run_at = None;
@@ -233,6 +249,8 @@ impl Case {
             participant: step.participant.clone(),
             outcomes: step.outcomes(),
             due_at: token.due_at,
+            escalate_at,
+            notify: step.people.notify,
         });
     }
 
@@ -346,7 +364,7 @@ impl Case {
         Ok(Rendering { payload })
     }
 
-    fn text(
+    pub(super) fn text(
         &self,
         step: &CompiledStep,
         template: &str,

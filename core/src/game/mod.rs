@@ -8,6 +8,7 @@
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
+//! * `people`: four eyes, documents, escalation, who is told
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
 //! * `migrate`: to another version
 
@@ -20,6 +21,7 @@ mod enter;
 mod fire;
 mod messages;
 mod migrate;
+mod people;
 mod plan;
 mod signals;
 mod watch;
@@ -30,8 +32,8 @@ pub(crate) mod tests;
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
-    Effects, Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, Suppression, TaskMove,
-    TaskRow,
+    AssignmentRow, DocumentRow, Effects, Event, Failure, HistoryRow, MessageRow, MessageState,
+    NoteRow, NotificationRow, Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
 pub use migrate::{KeptTask, Moved, MovedRun, PastRun};

@@ -109,7 +109,10 @@ impl Case {
                     token.run_at = run_at;
                 }
                 if (token.run_at, token.due_at) != before {
-                    self.note_move(index, step, before, out);
+                    let at = self.tokens[index].due_at;
+                    // A deadline without an escalation is better than none.
+                    let escalate_at = self.escalation(step, at, facts, env).unwrap_or(None);
+                    self.note_move(index, step, before, escalate_at, out);
                 }
             }
         }
@@ -120,6 +123,7 @@ impl Case {
         index: usize,
         step: &CompiledStep,
         before: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+        escalate_at: Option<DateTime<Utc>>,
         out: &mut Effects,
     ) {
         let token = self.tokens[index].clone();
@@ -138,6 +142,7 @@ impl Case {
                 step: token.step,
                 visit: token.visit,
                 due_at: token.due_at,
+                escalate_at,
             });
         }
     }

@@ -1,10 +1,13 @@
-//! Steps that a person settles: task, call, question.
+//! Steps that a person settles: task, call, question, file, approval.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{Firing, Leg, Nature, StepKind, Then};
 use crate::finding::Findings;
+use crate::people::Document;
+use crate::{Error, ErrorCode};
 
 /// An outcome that a person may choose.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -76,6 +79,38 @@ pub struct Question {
     pub options: Vec<Choice>,
 }
 
+/// Somebody brings a document: settling it needs a reference, as in wf.complete(task, data => '{"document": "…"}').
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The types allowed, as extensions (`pdf`) or media types (`application/pdf`); any if absent.
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// The step to go to when there is no document to be had, with outcome `missing`; without it there is no such way.
+    #[serde(default)]
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "missing"))]
+    pub otherwise: Option<String>,
+}
+
+/// Somebody else than who settled a step approves what they did, or rejects it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// The manual step whose settling is approved.
+    #[schemars(extend("x-step" = "belongs-to"))]
+    pub of: String,
+    /// The step that follows when it is approved; the step's `next` if absent.
+    #[serde(default)]
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "approved"))]
+    pub approved: Option<String>,
+    /// The step that follows when it is rejected.
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "rejected"))]
+    pub rejected: String,
+}
+
+/// The outcome of a file step without a document.
+const MISSING: &str = "missing";
+
 fn legs(choices: &[Choice]) -> Vec<Leg> {
     choices
         .iter()
@@ -130,6 +165,68 @@ impl StepKind for Question {
                 "Give it at least two options, or make it a task.",
             );
         }
+    }
+    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+        Then::Task
+    }
+}
+
+impl StepKind for File {
+    fn name(&self) -> &'static str {
+        "file"
+    }
+    fn nature(&self) -> Nature {
+        Nature::Manual { due_required: true }
+    }
+    fn legs(&self) -> Vec<Leg> {
+        let missing = self.otherwise.iter().map(|step| Leg::to(MISSING, step));
+        [Leg::next("done")].into_iter().chain(missing).collect()
+    }
+    fn check(&self, place: &str, findings: &mut Findings) {
+        if self.types.iter().any(|kind| kind.trim().is_empty()) {
+            findings.error(
+                place,
+                "a type in types is empty",
+                "Name types such as pdf, or leave types out.",
+            );
+        }
+    }
+    fn documents(
+        &self,
+        outcome: &str,
+        data: Option<&Map<String, Value>>,
+    ) -> Result<Vec<Document>, Error> {
+        let documents = Document::read(data, &self.types)?;
+        if documents.is_empty() && outcome != MISSING {
+            return Err(Error::new(ErrorCode::Input, "a document is needed").hint(
+                "Say where it lies: wf.complete(task, data => '{\"document\": \"archive/4711.pdf\"}').",
+            ));
+        }
+        Ok(documents)
+    }
+    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+        Then::Task
+    }
+}
+
+impl StepKind for Approval {
+    fn name(&self) -> &'static str {
+        "approval"
+    }
+    fn nature(&self) -> Nature {
+        Nature::Manual {
+            due_required: false,
+        }
+    }
+    fn legs(&self) -> Vec<Leg> {
+        let approved = Leg {
+            target: self.approved.clone(),
+            ..Leg::next("approved")
+        };
+        vec![approved, Leg::to("rejected", &self.rejected)]
+    }
+    fn approves(&self) -> Option<&str> {
+        Some(&self.of)
     }
     fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
         Then::Task

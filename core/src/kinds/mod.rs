@@ -10,15 +10,18 @@ mod first_of;
 mod inclusive;
 mod manual;
 mod message;
+mod people;
 mod record;
 
 use std::fmt::Debug;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::Error;
 use crate::finding::Findings;
+use crate::people::Document;
 
 /// How a step of a kind behaves between its arrival and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +137,10 @@ pub enum Then<'a> {
     },
     /// A note with this text is written, and the step is over.
     Note { text: &'a str },
+    /// Somebody is alerted, and the step is over; its texts are whom and what.
+    Notify,
+    /// Somebody else stands in for a participant from now on, in the case or on its whole account; its text is who.
+    Assign { participant: &'a str, account: bool },
     /// Columns of the subject's row are set to SQL expressions; over when the row could be written.
     Write,
     /// A token goes out on every leg.
@@ -262,6 +269,23 @@ pub trait StepKind: Debug {
         false
     }
 
+    /// The step whose settling it approves, so that somebody else has to do it.
+    fn approves(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether a person may settle it with this outcome and data, and the documents that come with it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Input`](crate::ErrorCode::Input) with what is missing or will not do; the caller names the step.
+    fn documents(
+        &self,
+        _outcome: &str,
+        _data: Option<&Map<String, Value>>,
+    ) -> Result<Vec<Document>, Error> {
+        Ok(Vec::new())
+    }
+
     /// Findings about the kind's own fields; references to steps are checked for all kinds alike.
     fn check(&self, _place: &str, _findings: &mut Findings) {}
 
@@ -298,11 +322,15 @@ pub const KINDS: &[Entry] = &[
     entry::<manual::Question>("question"),
     entry::<event::Button>("button"),
     entry::<event::Event>("event"),
+    entry::<manual::File>("file"),
+    entry::<manual::Approval>("approval"),
     entry::<message::Email>("email"),
     entry::<message::Sms>("sms"),
     entry::<message::Letter>("letter"),
     entry::<record::Note>("note"),
     entry::<record::Update>("update"),
+    entry::<people::Notify>("notify"),
+    entry::<people::Assign>("assign"),
     entry::<control::Decision>("decision"),
     entry::<inclusive::Inclusive>("inclusive"),
     entry::<control::Wait>("wait"),

@@ -2,6 +2,7 @@
 //!
 //! * `head`: the workflow itself, its rules and phases    * `steps`: each step by itself
 //! * `dates`: date rules and their anchors                * `texts`: templates
+//! * `people`: who works on steps, who approves, who is told
 //! * `flow`: where tokens go, and whether they arrive     * `cycles`: loops without end, cases without end
 //! * `branches`: answers that cross (`crossing`)          * `parallel`: branches and their joins (`nesting`)
 //! * `races`: steps that wait side by side
@@ -20,6 +21,7 @@ mod head;
 mod nesting;
 mod parallel;
 mod paths;
+mod people;
 mod races;
 mod steps;
 mod texts;
@@ -46,6 +48,7 @@ pub fn validate(program: &Program) -> Findings {
     let mut findings = Findings::default();
     head::check(program, &mut findings);
     steps::check(program, &mut findings);
+    people::check(program, &mut findings);
     texts::check(program, &mut findings);
     if !program.steps.is_empty() {
         let graph = Graph::new(program);

@@ -33,7 +33,11 @@ fn every_kind() -> Value {
         {"name": "met", "kind": "join", "of": "some", "next": "first"},
         {"name": "first", "kind": "first_of", "branches": ["paid", "late"]},
         {"name": "paid", "kind": "event", "signal": "money in", "next": "again"},
-        {"name": "late", "kind": "wait", "on": on, "next": "again"},
+        {"name": "late", "kind": "wait", "on": on, "next": "paper"},
+        {"name": "paper", "kind": "file", "due": on, "otherwise": "again", "next": "sign off"},
+        {"name": "sign off", "kind": "approval", "of": "paper", "approved": "tell", "rejected": "paper"},
+        {"name": "tell", "kind": "notify", "to": "x", "text": "t", "next": "hand over"},
+        {"name": "hand over", "kind": "assign", "as": "x", "to": "y", "next": "again"},
         {"name": "again", "kind": "repeat", "back_to": "ask", "max_visits": 2, "exhausted": "end"},
         {"name": "end", "kind": "finish"},
     ])
@@ -70,6 +74,7 @@ fn the_schema_tells_every_name_of_a_step_for_every_kind() {
             .map(|(_, name)| name.as_str())
             .collect();
         let owner = step.kind.joins().or(step.kind.event_of());
+        let owner = owner.or(step.kind.approves());
         assert_eq!(
             belongs,
             owner.into_iter().collect::<Vec<_>>(),
