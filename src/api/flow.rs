@@ -6,10 +6,11 @@ use pgrx::prelude::*;
 use workflow_core::game::Settlement;
 use workflow_core::{Error, ErrorCode};
 
-use super::{OpenSteps, call, given, must_be_theirs};
+use super::{OpenSteps, call, given};
 use crate::engine::as_engine;
 use crate::engine::enrol::free_for_call;
 use crate::engine::versions::{version, workflow};
+use crate::people::must_be_theirs;
 use crate::pg::acting::current_role;
 use crate::pg::json::JsonbText;
 use crate::pg::raise::raise_as;
@@ -115,7 +116,7 @@ fn push_button(
             .hint("Settle it with wf.complete_step."));
         }
         let token = case.step_run(Some(&button))?;
-        must_be_theirs(batch, index, token, caller);
+        must_be_theirs(batch, index, token, caller)?;
         let settlement = Settlement {
             outcome: None,
             data: data.as_deref(),
