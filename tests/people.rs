@@ -340,6 +340,32 @@ fn s23_an_approval_is_refused_to_whoever_did_what_it_approves() {
 }
 
 #[test]
+fn s23_a_migration_does_not_make_anybody_fit_to_approve_their_own_work() {
+    let (mut desk, task) = Desk::started(four_eyes());
+    desk.person("anna")
+        .exec(&format!("SELECT * FROM wf.complete({task})"));
+    let mut steps = four_eyes();
+    steps[0]["name"] = "prepare".into();
+    steps[1]["of"] = "prepare".into();
+    steps[1]["rejected"] = "prepare".into();
+    desk.define(&invoice_workflow("desk", steps));
+    desk.exec("SELECT wf.publish('desk')");
+    desk.exec(
+        "SELECT * FROM wf.migrate('desk', 1, 2, '{\"pay out\": \"prepare\"}', dry_run => false)",
+    );
+    desk.expect(
+        "SELECT v.number FROM wf.cases AS c JOIN wf.versions AS v USING (version_id)",
+        &[2],
+    );
+    let task = desk.task("release");
+    desk.person("anna").expect_error(
+        &format!("SELECT * FROM wf.complete({task}, 'approved')"),
+        "42501",
+        &["prepare", "anna"],
+    );
+}
+
+#[test]
 fn s23_a_changed_role_does_not_make_another_person() {
     let (mut desk, task) = Desk::started(four_eyes());
     let group = desk.role("group");

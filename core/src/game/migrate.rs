@@ -146,6 +146,11 @@ impl Case {
             let name = migration.name(old).to_owned();
             memory.answers.insert(name, answer.clone());
         }
+        for (old, who) in &self.memory.settled_by {
+            // A migration makes nobody fit to approve their own work.
+            let name = migration.name(old).to_owned();
+            memory.settled_by.insert(name, who.clone());
+        }
         let done = self.memory.done.iter().map(|(old, at)| (old, *at));
         let told = past
             .iter()
