@@ -42,21 +42,21 @@ BEGIN
                 claim_task,release_task,delegate_task,reassign_task,assign,assign_account,
                 set_members,set_absence,cancel_absence,take_alerts,
                 signal,push_button,cancel_step,cancel_phase,
-                retry,skip,reconcile,migrate,validate,validate_document,document_schema,export,
+                retry,skip,reconcile,migrate,validate,validate_document,document_schema,export,diagram,explain,simulate,
                 define,import,clone,publish,enable,disable,
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
             tables := tables || '{notes,documents,absences,members}'::text[];
         WHEN 'agent' THEN
             functions := '{now,complete,complete_step,push_button,branch,
-                claim_task,release_task,delegate_task,set_absence,cancel_absence}';
+                claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
             views := '{worklist,my_worklist,case_progress,case_timeline}';
             tables := tables || '{notes,documents}'::text[];
         WHEN 'sender' THEN
             functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery}';
             views := '{}';
         WHEN 'reader' THEN
-            functions := '{now,workers}';
+            functions := '{now,workers,diagram,explain}';
         ELSE
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
                 MESSAGE = format('there is no kind of role %L', kind),

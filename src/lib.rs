@@ -10,6 +10,7 @@ mod api;
 mod catalogue_tests;
 mod definitions;
 mod engine;
+mod insight;
 mod outbox;
 mod people;
 mod pg;
@@ -104,16 +105,20 @@ extension_sql_file!(
     requires = ["outbox_api"]
 );
 extension_sql_file!(
+    "../sql/54_insight_api.sql",
+    name = "insight_api",
+    requires = ["editing_api"]
+);
+extension_sql_file!(
     "../sql/55_people.sql",
     name = "people",
-    requires = ["editing_api"]
+    requires = ["insight_api"]
 );
 extension_sql_file!(
     "../sql/56_migrate.sql",
     name = "migrate",
     requires = ["people"]
 );
-
 extension_sql_file!(
     "../sql/60_views.sql",
     name = "views",

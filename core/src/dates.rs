@@ -12,8 +12,10 @@ use crate::calendar::{Calendars, Roll, YEARS, Zones};
 use crate::error::{Error, ErrorCode};
 
 mod anchor;
+mod explain;
 
 pub use anchor::{Anchor, AnchorValue, anchor_from_row};
+pub use explain::local_text;
 
 /// When something happens: an anchor and an offset from it. Whole days (months, days, business days) land at local
 /// midnight in the subject's zone, or at `time`, and are rolled onto an open day; hours and minutes are exact and

@@ -9,14 +9,18 @@
 //! * `dates`, `calendar`, `window`: when
 //! * `template`: what a message says
 //! * `people`: what steps say about those who settle them
+//! * `explain`: why a case is where it is
+//! * `diagram`: a workflow drawn, with a case's position in it
 //!
 //! The shell (the extension in `src/`) reads rows, calls in here, and writes the effects.
 
 pub mod calendar;
 pub mod dates;
+pub mod diagram;
 pub mod document;
 pub mod edit;
 pub mod error;
+pub mod explain;
 pub mod finding;
 pub mod game;
 pub mod kinds;

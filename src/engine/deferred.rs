@@ -12,6 +12,7 @@ use super::batch::{Batch, CASE};
 use super::context;
 use super::failures::{blame_message, halving};
 use super::reads::Purpose;
+use super::simulation;
 use super::work::Run;
 use crate::pg::spi::{self, Rows};
 use crate::pg::types::{arg, array, array_of};
@@ -61,10 +62,11 @@ pub fn close_windows(run: &mut Run<'_>) -> bool {
 
 /// Cases with a message whose window has opened, locked: those that nobody else is at.
 fn claim(now: DateTime<Utc>, limit: i64) -> Rows {
+    let scope = simulation::scope();
     let sql = format!(
         "SELECT {CASE}
          FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
-         WHERE o.state = 'deferred' AND o.not_before <= $1 AND c.state IN ('running', 'completed')
+         WHERE o.state = 'deferred' AND o.not_before <= $1 AND c.state IN ('running', 'completed'){scope}
          ORDER BY o.not_before LIMIT $2 FOR UPDATE OF c SKIP LOCKED"
     );
     spi::query(&sql, &[arg(now), arg(limit)])

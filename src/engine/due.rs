@@ -6,6 +6,7 @@ use super::as_engine;
 use super::batch::{Batch, CASE};
 use super::context;
 use super::failures::{blame_case, halving};
+use super::simulation;
 use super::work::{Run, WorkerState};
 use crate::pg::spi::{self, Rows};
 use crate::pg::types::arg;
@@ -53,10 +54,11 @@ const RUN_AT: i32 = 10;
 /// Cases with a due token, locked, with the time of the token: those that nobody else is at. Assigns no transaction id
 /// when nothing is due. A case may come twice, for two tokens.
 fn claim(from: DateTime<Utc>, now: DateTime<Utc>, limit: i64) -> Rows {
+    let scope = simulation::scope();
     let sql = format!(
         "SELECT {CASE}, t.run_at
          FROM wf.case_steps AS t JOIN wf.cases AS c ON c.case_id = t.case_id
-         WHERE t.state = 'scheduled' AND t.run_at >= $1 AND t.run_at <= $2
+         WHERE t.state = 'scheduled' AND t.run_at >= $1 AND t.run_at <= $2{scope}
          ORDER BY t.run_at LIMIT $3 FOR UPDATE OF c SKIP LOCKED"
     );
     spi::query(&sql, &[arg(from), arg(now), arg(limit)])

@@ -41,6 +41,10 @@ pub fn write(version: &Version, step: StepNo, questions: &[Question<'_>]) -> Has
     let Some(step) = version.program.step(step) else {
         internal("an update step that its version does not have");
     };
+    if super::simulation::is_on() {
+        // Nobody at the ERP is to wait for a preview.
+        return (0..questions.len()).collect();
+    }
     let sql = update_sql(&version.subject, &step.kind.writes());
     let args = [
         array(questions.iter().map(|q| q.key)),

@@ -8,6 +8,7 @@
 //! * `write`, `partitions`: a batch's effects, one statement for each kind of row
 //! * `unread`: which rows of the inbox a batch takes, and how they leave it
 //! * `enrol`: which rows may get a case
+//! * `simulation`: what differs while the future is tried out
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
 pub mod batch;
@@ -22,6 +23,7 @@ mod known;
 pub mod partitions;
 pub mod reads;
 pub mod run_due;
+pub mod simulation;
 mod unread;
 pub mod versions;
 pub mod work;

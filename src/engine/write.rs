@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use workflow_core::game::{Effects, MessageState, Token, TokenState};
 
 use super::batch::{Batch, Loaded};
-use super::partitions;
+use super::{partitions, simulation};
 use crate::people;
 use crate::pg::spi;
 use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, labels, random_keys};
@@ -21,6 +21,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
         actor,
     } = batch;
     let now = context.now;
+    simulation::note(&cases, &effects, now);
     new_cases(&cases, &actor, now);
     changed_cases(&cases, now);
     tokens(&cases);

@@ -52,6 +52,21 @@ fn sqlstate_text(code: i32) -> String {
 pub fn attempt<T>(
     body: impl FnOnce() -> T + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
 ) -> Result<T, Failure> {
+    within(body, true)
+}
+
+/// Runs `body` in a subtransaction that is rolled back, whether it goes well or not. What `body` gives back must not
+/// point to memory of the subtransaction.
+pub fn rolled_back<T>(
+    body: impl FnOnce() -> T + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
+) -> Result<T, Failure> {
+    within(body, false)
+}
+
+fn within<T>(
+    body: impl FnOnce() -> T + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
+    keep: bool,
+) -> Result<T, Failure> {
     // SAFETY: the pattern of PL/pgSQL's exception blocks: remember context and owner, begin, run, release or roll
     // back, and put both back.
     unsafe {
@@ -68,18 +83,18 @@ pub fn attempt<T>(
         .catch_rust_panic(|error| Err(Failure::from_caught(&error)))
         .execute();
         match result {
-            Ok(value) => {
+            Ok(value) if keep => {
                 pg_sys::ReleaseCurrentSubTransaction();
                 pg_sys::MemoryContextSwitchTo(context);
                 pg_sys::CurrentResourceOwner = owner;
                 Ok(value)
             }
-            Err(failure) => {
+            result => {
                 pg_sys::MemoryContextSwitchTo(context);
                 pg_sys::RollbackAndReleaseCurrentSubTransaction();
                 pg_sys::MemoryContextSwitchTo(context);
                 pg_sys::CurrentResourceOwner = owner;
-                Err(failure)
+                result
             }
         }
     }

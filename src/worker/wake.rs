@@ -51,6 +51,22 @@ thread_local! {
     };
 }
 
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body` without noting anything for the end of the transaction: what it does is rolled back.
+pub fn quietly<T>(body: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            QUIET.set(self.0);
+        }
+    }
+    let _restore = Restore(QUIET.replace(true));
+    body()
+}
+
 /// Asks that this database's workers wake up when the current transaction commits. Cheap; may be called often.
 pub fn on_commit() {
     note(|notes| notes.wake.set(true));
@@ -99,7 +115,7 @@ pub(super) fn lift_bars_at_end() {
 }
 
 fn note(write: impl FnOnce(&Notes)) {
-    if shared::get().is_none() {
+    if shared::get().is_none() || QUIET.get() {
         return;
     }
     NOTES.with(|notes| {

@@ -81,7 +81,25 @@ impl Case {
         facts: &Facts<'_>,
         env: &Env<'_>,
     ) -> Result<When, Error> {
-        let anchor = match &rule.anchor {
+        let Some(anchor) = self.anchor(rule, entered_at, facts, env)? else {
+            return Ok(When::Unknown);
+        };
+        let context = self.date_context(facts, env);
+        Ok(When::At(rule.resolve(anchor, &context)?))
+    }
+
+    /// What a rule counts from; None while that is not known.
+    ///
+    /// # Errors
+    /// Those of [`anchor_from_row`].
+    pub fn anchor(
+        &self,
+        rule: &DateRule,
+        entered_at: DateTime<Utc>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<Option<AnchorValue>, Error> {
+        Ok(match &rule.anchor {
             Anchor::CaseStart => Some(AnchorValue::Instant(self.started_at.unwrap_or(env.now))),
             Anchor::PreviousDone => Some(AnchorValue::Instant(entered_at)),
             Anchor::Step(name) => self
@@ -91,22 +109,22 @@ impl Case {
                 .copied()
                 .map(AnchorValue::Instant),
             Anchor::Subject(column) => anchor_from_row(&facts.row, column)?,
-        };
-        let Some(anchor) = anchor else {
-            return Ok(When::Unknown);
-        };
-        let context = DateContext {
+        })
+    }
+
+    /// What the case's dates are computed with.
+    pub fn date_context<'a>(&'a self, facts: &Facts<'a>, env: &Env<'a>) -> DateContext<'a> {
+        DateContext {
             zone: self.zone(facts, env),
             zones: env.zones,
             calendars: env.calendars,
             default_calendar: self.program.default_calendar(),
             default_roll: self.program.default_roll(),
-        };
-        Ok(When::At(rule.resolve(anchor, &context)?))
+        }
     }
 
     /// The zone of the subject's row, else the workflow's, else the server's setting.
-    pub(super) fn zone<'a>(&'a self, facts: &Facts<'a>, env: &Env<'a>) -> &'a str {
+    pub fn zone<'a>(&'a self, facts: &Facts<'a>, env: &Env<'a>) -> &'a str {
         let own = self
             .program
             .roles
