@@ -108,6 +108,26 @@ fn a_database_may_switch_its_workers_off_and_run_due_does_the_same_work() {
 }
 
 #[test]
+fn what_changes_while_the_workers_are_off_is_done_when_they_are_on_again() {
+    // Nobody wakes a worker that is off, and it must not take its nap before it looks.
+    let (_cluster, mut shop) = live(&Options::default().set("workflow_engine.naptime", "10min"));
+    shop.install(&mailing());
+    let state = "SELECT DISTINCT state FROM wf.workers() WHERE database = 'shop'";
+    shop.exec("ALTER SYSTEM SET workflow_engine.enabled = off");
+    shop.exec("SELECT pg_reload_conf()");
+    eventually("the worker to be off", || {
+        (shop.lines(state) == ["off"]).then_some(())
+    });
+    post(&mut shop, 1, 2);
+    shop.expect("SELECT count(*) FROM probe.cases()", &[0]);
+    shop.exec("ALTER SYSTEM RESET workflow_engine.enabled");
+    shop.exec("SELECT pg_reload_conf()");
+    send(&mut shop, 2);
+    post(&mut shop, 3, 3);
+    send(&mut shop, 1);
+}
+
+#[test]
 fn without_preload_run_due_does_the_same_work() {
     let cluster = Cluster::start(&Options::plain());
     let mut shop = cluster.database("shop");

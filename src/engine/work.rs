@@ -114,7 +114,8 @@ struct Look {
     frozen: bool,
 }
 
-/// One statement that finds out, without a transaction id.
+/// One statement that finds out, without a transaction id. The time is asked for once (OFFSET keeps the planner from
+/// copying it to each place), and not by wf.now(), which is planned anew with each call.
 fn look_around(state: &WorkerState) -> Look {
     let rows = spi::query(
         "SELECT n.now,
@@ -141,7 +142,7 @@ fn look_around(state: &WorkerState) -> Look {
                 EXISTS (SELECT FROM wf.clock),
                 EXISTS (SELECT FROM wf.tasks AS t JOIN wf.cases AS c ON c.case_id = t.case_id
                         WHERE t.escalate_at <= n.now AND c.state IN ('running', 'planned'))
-         FROM (SELECT wf.now() AS now) AS n",
+         FROM (SELECT coalesce((SELECT c.frozen_at FROM wf.clock AS c), pg_catalog.now()) AS now OFFSET 0) AS n",
         &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
     );
     let Some(row) = rows.first() else {

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use pgrx::pg_sys::{self, Oid};
 
-use super::shared::{self, NOWHERE, Shared};
+use super::shared::{self, NOWHERE, Shared, State};
 
 /// Whose workers must start again.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,8 +177,10 @@ fn deliver(
             if from != NOWHERE {
                 slot.wake_from.fetch_min(from, Ordering::AcqRel);
             }
-            // A worker knows itself whether it has more to do, so its own commit does not wake it.
-            if slot.pid.load(Ordering::Acquire) != me {
+            // A worker knows itself whether it has more to do, so its own commit does not wake it. One that is switched
+            // off looks around when it is switched on, and the signal would cost each commit more than all else here.
+            let off = slot.state() == State::Off && !announce;
+            if slot.pid.load(Ordering::Acquire) != me && !off {
                 slot.wake();
             }
         }
