@@ -6,7 +6,7 @@ use std::time::Instant;
 use workflow_engine_tests::Session;
 
 use crate::cluster;
-use crate::report::{alternate, figure, progress, ratios};
+use crate::report::{alternate, figure, list, progress, ratios};
 use crate::sizes::Sizes;
 use crate::workload;
 
@@ -90,11 +90,6 @@ pub fn measure(sizes: &Sizes) {
         ));
         figure(name, "ratio", &ratios(&bound, &twin));
     }
-}
-
-fn list(milliseconds: &[f64]) -> String {
-    let values: Vec<String> = milliseconds.iter().map(|ms| format!("{ms:.0}")).collect();
-    values.join(", ")
 }
 
 /// Gives the statement for a table and the number of this run on it, from 1.

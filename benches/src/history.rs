@@ -4,7 +4,7 @@ use workflow_engine_tests::Session;
 
 use crate::bare::columns;
 use crate::cluster::{self, await_autovacuum};
-use crate::report::{alternate, figure, median, progress, rate, ratios};
+use crate::report::{alternate, figure, list, progress, rate, ratios};
 use crate::sizes::Sizes;
 use crate::workload::{self, STEPS, run_cases};
 
@@ -52,9 +52,9 @@ pub fn measure(sizes: &Sizes) {
         &mut |(_, few)| steps_per_s(few),
     );
     progress(format!(
-        "after {many}: {:.0} steps/s; after {few}: {:.0} steps/s",
-        median(&after_many),
-        median(&after_few)
+        "after {many}: {} steps/s; after {few}: {} steps/s",
+        list(&after_many),
+        list(&after_few)
     ));
     figure("history_ratio", "ratio", &ratios(&after_many, &after_few));
 }

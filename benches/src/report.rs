@@ -11,10 +11,15 @@ pub fn figure(name: &str, unit: &str, values: &[f64]) {
         return;
     }
     if values.len() > 1 {
-        let each: Vec<String> = values.iter().map(|value| rounded(*value)).collect();
-        progress(format!("{name}: {}", each.join(", ")));
+        progress(format!("{name}: {}", list(values)));
     }
     println!("{}", line(name, unit, median(values)));
+}
+
+/// Values with commas between them.
+pub fn list(values: &[f64]) -> String {
+    let each: Vec<String> = values.iter().map(|value| rounded(*value)).collect();
+    each.join(", ")
 }
 
 fn line(name: &str, unit: &str, value: f64) -> String {

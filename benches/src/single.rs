@@ -9,7 +9,7 @@ use workflow_engine_tests::{Cluster, Session};
 
 use crate::bulk::{BOUND, TWIN, create};
 use crate::cluster::{self, DATABASE};
-use crate::report::{alternate, figure, progress, ratios};
+use crate::report::{alternate, figure, list, progress, ratios};
 use crate::sizes::Sizes;
 
 /// Measures `single_update_ratio` and `single_update_watched_ratio`.
@@ -48,11 +48,6 @@ pub fn measure(sizes: &Sizes) {
         ));
         figure(name, "ratio", &ratios(&bound, &twin));
     }
-}
-
-fn list(microseconds: &[f64]) -> String {
-    let values: Vec<String> = microseconds.iter().map(|us| format!("{us:.1}")).collect();
-    values.join(", ")
 }
 
 /// An update, timed on either table.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use workflow_engine_tests::Session;
 
 use crate::cluster::{self, await_rest, workers_off, workers_on};
-use crate::report::{alternate, figure, median, progress, rate, ratios};
+use crate::report::{alternate, figure, list, progress, rate, ratios};
 use crate::sizes::Sizes;
 use crate::workload::{self, STEPS, WORKFLOW, run_cases};
 
@@ -83,9 +83,9 @@ pub fn measure(sizes: &Sizes) {
         &mut |(_, free, steps_per_s)| steps_per_s(free, 1),
     );
     progress(format!(
-        "with the snapshot: {:.0} steps/s; without: {:.0} steps/s",
-        median(&with),
-        median(&without)
+        "with the snapshot: {} steps/s; without: {} steps/s",
+        list(&with),
+        list(&without)
     ));
     holder.exec("COMMIT");
     figure("old_snapshot_ratio", "ratio", &ratios(&with, &without));

@@ -7,7 +7,7 @@ use workflow_engine_tests::Session;
 use crate::calls::{desk, timed_completes};
 use crate::cluster::{self, await_autovacuum, batch_times, last_message};
 use crate::plot::{Panel, Scale, Series, draw};
-use crate::report::{alternate, figure, median, percentile, progress, rate, ratios};
+use crate::report::{alternate, figure, list, percentile, progress, rate, ratios};
 use crate::sizes::Sizes;
 use crate::workload::{self, STEPS, add_waiting, run_cases};
 
@@ -52,9 +52,9 @@ pub fn measure(sizes: &Sizes) {
         &mut |(_, few)| steps_per_s(few),
     );
     progress(format!(
-        "{many} waiting: {:.0} steps/s; {few} waiting: {:.0} steps/s",
-        median(&with_many),
-        median(&with_few)
+        "{many} waiting: {} steps/s; {few} waiting: {} steps/s",
+        list(&with_many),
+        list(&with_few)
     ));
     figure("waiting_ratio", "ratio", &ratios(&with_many, &with_few));
 }
