@@ -6,7 +6,7 @@ CREATE FUNCTION wf.bind_subject(
     RETURNS integer LANGUAGE c SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'bind_subject_wrapper';
 COMMENT ON FUNCTION wf.bind_subject IS
-    'Binds a table whose rows workflows are about; the same name and table again changes the binding.';
+    'Binds a table whose rows workflows are about; the same name and table again changes the binding. A row without a key, or whose key has a text of more than 2,000 bytes, gets no case.';
 
 CREATE FUNCTION wf.unbind_subject(name text)
     RETURNS void LANGUAGE c SET search_path = pg_catalog, pg_temp
