@@ -30,6 +30,13 @@ CREATE TABLE wf.case_subjects (
 CREATE UNIQUE INDEX case_subjects_key ON wf.case_subjects (key, subject_id, workflow_id, slot);
 CREATE INDEX case_subjects_case ON wf.case_subjects (case_id);
 
+-- Cases that a step of another case has started.
+CREATE TABLE wf.case_links (
+    case_id    bigint PRIMARY KEY,
+    started_by bigint NOT NULL              -- the case with that step
+);
+CREATE INDEX case_links_started_by ON wf.case_links (started_by);
+
 -- The tokens: one row for each open step run. Step 0 is the start of a planned case.
 CREATE TABLE wf.case_steps (
     case_id    bigint NOT NULL,

@@ -41,6 +41,7 @@ COMMENT ON TABLE wf.cases IS 'The cases: one run of a version each. For reading,
 COMMENT ON COLUMN wf.cases.memory IS 'What the rules must remember: visits, times of steps that dates hang on, answers.';
 COMMENT ON TABLE wf.case_subjects IS 'The rows that a case concerns.';
 COMMENT ON COLUMN wf.case_subjects.slot IS '0 while the case is open, its id once it has ended: one open case for a workflow and a row.';
+COMMENT ON TABLE wf.case_links IS 'Cases that a step of another case has started, and that case.';
 COMMENT ON TABLE wf.case_steps IS 'The open step runs. One that is over moves to wf.history.';
 COMMENT ON COLUMN wf.case_steps.run_at IS 'When the engine acts on it; null: it waits for somebody, or for a date.';
 COMMENT ON COLUMN wf.case_steps.due_at IS 'The planned date, or the deadline of a task.';

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use workflow_core::game::{Case, CaseState, Effects, Fired, Memory, Token, TokenState};
 use workflow_core::program::StepNo;
 
+use super::another;
 use super::context::Context;
 use super::enrol::Place;
 use super::erp_update;
@@ -236,7 +237,10 @@ impl Batch {
     }
 
     /// Writes everything that has happened.
-    pub fn flush(self) -> Vec<Loaded> {
+    pub fn flush(mut self) -> Vec<Loaded> {
+        if !self.effects.starts.is_empty() {
+            another::start(&mut self);
+        }
         write::flush(self)
     }
 }

@@ -11,6 +11,7 @@
 //! * `simulation`: what differs while the future is tried out
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
+mod another;
 pub mod batch;
 pub mod context;
 mod deferred;

@@ -177,6 +177,20 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
+/// A step run asks for a case of another workflow, for the row that its own case is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartRequest {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    /// The other workflow's name.
+    pub workflow: String,
+    /// How many cases of the asking case's workflow may stand before it in its chain.
+    pub limit: u16,
+    /// Whether the asking case ends with it.
+    pub ends: bool,
+}
+
 /// Everything that a batch of moves wants written, besides the cases and tokens themselves.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -190,6 +204,8 @@ pub struct Effects {
     pub assignments: Vec<AssignmentRow>,
     pub suppressions: Vec<Suppression>,
     pub failures: Vec<Failure>,
+    /// To be met before the batch is written.
+    pub starts: Vec<StartRequest>,
     /// Step runs whose open incidents are over: (case, step, visit).
     pub resolved: Vec<(i64, StepNo, i16)>,
 }

@@ -205,6 +205,11 @@ impl Case {
             Then::Write => return Fired::Write,
             Then::Fork => self.fork(index, step, None, facts, env, out),
             Then::Split(legs) => self.fork(index, step, Some(&legs), facts, env, out),
+            Then::StartAnother {
+                workflow,
+                limit,
+                ends,
+            } => self.ask_for_another(index, workflow, limit, ends, out),
             Then::End { outcome } => {
                 self.finish(index, Event::StepDone, "done", None, env, out);
                 self.end(CaseState::Completed, outcome, None, out);

@@ -6,12 +6,14 @@
 //!
 //! * `enter`: a case begins           * `fire`: a token's time has come
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
+//! * `another`: cases that start others
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
 //! * `people`: four eyes, documents, escalation, who is told
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
 //! * `migrate`: to another version
 
+mod another;
 mod branches;
 mod calls;
 mod cancel;
@@ -33,7 +35,7 @@ pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
     AssignmentRow, DocumentRow, Effects, Event, Failure, HistoryRow, MessageRow, MessageState,
-    NoteRow, NotificationRow, Suppression, TaskMove, TaskRow,
+    NoteRow, NotificationRow, StartRequest, Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
 pub use migrate::{KeptTask, Moved, MovedRun, PastRun};

@@ -4,6 +4,7 @@
 //! when a token fires on it. What the answer (`Then`) means for the case is the token game's business, so that a new
 //! kind is a new file and an entry here, and no branch anywhere else.
 
+mod another;
 mod control;
 mod event;
 mod first_of;
@@ -153,6 +154,12 @@ pub enum Then<'a> {
     LookAgain,
     /// The token waits until every branch has come.
     Join,
+    /// A case of another workflow starts for the same row; this one goes on, or ends with that.
+    StartAnother {
+        workflow: &'a str,
+        limit: u16,
+        ends: bool,
+    },
     /// The case is completed with this outcome.
     End { outcome: &'a str },
 }
@@ -338,6 +345,8 @@ pub const KINDS: &[Entry] = &[
     entry::<control::Join>("join"),
     entry::<first_of::FirstOf>("first_of"),
     entry::<control::Repeat>("repeat"),
+    entry::<another::Start>("start_workflow"),
+    entry::<another::Continue>("continue_with"),
     entry::<control::Finish>("finish"),
 ];
 

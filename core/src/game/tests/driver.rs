@@ -335,6 +335,7 @@ impl Play {
         self.out.notes.extend(out.notes);
         self.out.suppressions.extend(out.suppressions);
         self.out.failures.extend(out.failures);
+        self.out.starts.extend(out.starts);
         self.out.resolved.extend(out.resolved);
     }
 

@@ -1,5 +1,6 @@
 //! The token game, played in memory: a driver that does what the shell does, in waves, with a table row for a subject.
 
+mod another;
 mod branches;
 mod calls;
 mod cancel;

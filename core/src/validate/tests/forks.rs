@@ -92,3 +92,36 @@ fn a_date_does_not_count_from_a_branch_that_a_join_does_without() {
         [refused]
     );
 }
+
+#[test]
+fn a_step_that_starts_another_workflow_names_it_and_has_a_limit() {
+    for kind in ["start_workflow", "continue_with"] {
+        let with = |workflow: &str, limit: u16| {
+            let step = json!({"name": "s", "kind": kind, "workflow": workflow, "limit": limit});
+            match kind {
+                "continue_with" => found(&super::workflow(json!([step]))),
+                _ => found(&super::workflow(json!([step, finish("f")]))),
+            }
+        };
+        assert_eq!(with("b", 1), Vec::<String>::new());
+        assert_eq!(with(" ", 1), ["error|step \"s\"|workflow is empty"]);
+        assert_eq!(with("b", 0), ["error|step \"s\"|limit is 0"]);
+        assert_eq!(with("b", 1001), ["error|step \"s\"|limit is 1001"]);
+    }
+}
+
+#[test]
+fn a_branch_does_not_continue_with_another_workflow() {
+    let steps = json!([
+        {"name": "p", "kind": "parallel", "branches": ["a", "b"]},
+        {"name": "a", "kind": "continue_with", "workflow": "w"},
+        note("b", "j"),
+        join("p"),
+        finish("f")
+    ]);
+    assert!(
+        found(&workflow(steps))
+            .iter()
+            .any(|f| f.contains("the case would end inside a branch"))
+    );
+}

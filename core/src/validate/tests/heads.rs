@@ -146,6 +146,12 @@ const KIND_SAMPLES: &[(&str, &str, &str)] = &[
         {"name": "b2", "kind": "note", "text": "x", "description": "d"},
         {"name": "j", "kind": "join", "of": "s", "description": "d"}]"#,
     ),
+    ("start_workflow", r#"{"workflow": "other"}"#, "[]"),
+    (
+        "continue_with",
+        r#"{"workflow": "other", "limit": 3}"#,
+        "[]",
+    ),
     ("finish", r#"{"outcome": "over"}"#, "[]"),
 ];
 
@@ -158,7 +164,7 @@ fn sample(kind: &str) -> Value {
     let others: Vec<Value> = serde_json::from_str(others).unwrap();
     let mut steps = vec![s];
     steps.extend(others);
-    if kind != "finish" {
+    if !matches!(kind, "finish" | "continue_with") {
         steps.push(finish("f"));
     }
     let mut document = workflow(steps.into());
