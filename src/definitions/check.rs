@@ -16,9 +16,9 @@ use crate::engine::erp_update::update_sql;
 use crate::engine::reads::read_sql;
 use crate::engine::versions::roles;
 use crate::pg::acting::as_role;
-use crate::pg::spi::Plan;
+use crate::pg::spi::{self, Plan};
 use crate::pg::subtransaction::attempt;
-use crate::pg::types::ToArg;
+use crate::pg::types::{ToArg, arg};
 use crate::subjects::subject::{self, Subject};
 
 /// All findings about a document, as `owner` would run it.
@@ -28,6 +28,7 @@ pub fn findings(document: Document, owner: Oid) -> Vec<Finding> {
     let program = Program::compile(document, roles);
     let mut findings = validate(&program);
     surroundings(&program, &mut findings);
+    workflows(&program, &mut findings);
     match subject {
         None => findings.error(
             "workflow",
@@ -80,6 +81,37 @@ fn surroundings(program: &Program, findings: &mut Findings) {
         if let Err(error) = known {
             findings.error(place, error.message, error.hint.unwrap_or_default());
         }
+    }
+}
+
+/// The workflows that steps start. They are looked for when a step is reached, so that they may come later, or be named
+/// by each other.
+fn workflows(program: &Program, findings: &mut Findings) {
+    let own = &program.document;
+    for step in &program.steps {
+        let Some(name) = step.kind.workflow().filter(|name| *name != own.name) else {
+            continue;
+        };
+        let rows = spi::query(
+            "SELECT p.document ->> 'subject' FROM wf.workflows AS w
+             LEFT JOIN wf.versions AS p ON p.workflow_id = w.workflow_id AND p.state = 'published'
+             WHERE w.name = $1 AND w.dropped_at IS NULL",
+            &[arg(name)],
+        );
+        let missing = match rows.first().map(|row| row.get::<String>(1)) {
+            None => format!("workflow \"{name}\" does not exist"),
+            Some(None) => format!("workflow \"{name}\" has no published version"),
+            Some(Some(subject)) if subject == own.subject => continue,
+            Some(Some(subject)) => format!(
+                "workflow \"{name}\" is about subject \"{subject}\", not \"{}\"",
+                own.subject
+            ),
+        };
+        findings.warning(
+            format!("step \"{}\"", step.name),
+            missing,
+            "Mend that before a case gets to this step, where it would become an incident.",
+        );
     }
 }
 

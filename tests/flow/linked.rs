@@ -132,3 +132,46 @@ fn control_flow_start_goes_on_at_once() {
         &["done", "done", "limit"],
     );
 }
+
+#[test]
+fn arw_18_publish_warns_of_a_workflow_that_cannot_be_started() {
+    let mut db = TestDb::new();
+    db.bind_invoice();
+    db.bind_report();
+    let warnings = |db: &mut TestDb| {
+        db.lines("SELECT severity, place, message FROM wf.validate('a') WHERE message LIKE '%workflow \"b\"%'")
+    };
+    let on = |kind: &str| json!([{"name": "on", "kind": kind, "workflow": "b"}]);
+    for kind in ["start_workflow", "continue_with"] {
+        db.define(&invoice_workflow("a", on(kind)));
+        assert_eq!(
+            warnings(&mut db),
+            ["warning | step \"on\" | workflow \"b\" does not exist"]
+        );
+    }
+    let mut b = invoice_workflow("b", json!([]));
+    b["subject"] = "inspection_report".into();
+    b["templates"] = json!({});
+    db.define(&b);
+    assert_eq!(
+        warnings(&mut db),
+        ["warning | step \"on\" | workflow \"b\" has no published version"]
+    );
+    db.install(&b);
+    assert_eq!(
+        warnings(&mut db),
+        [
+            "warning | step \"on\" | workflow \"b\" is about subject \"inspection_report\", not \"invoice\""
+        ]
+    );
+    db.install(&invoice_workflow("b", json!([])));
+    assert_eq!(warnings(&mut db), NONE);
+    db.define(&invoice_workflow(
+        "a",
+        json!([{"name": "on", "kind": "start_workflow", "workflow": "a"}]),
+    ));
+    db.expect(
+        "SELECT * FROM wf.validate('a') WHERE message LIKE '%workflow%'",
+        NONE,
+    );
+}

@@ -35,6 +35,9 @@ fn every_kind_of_step_has_an_example_that_runs() {
     db.clock("2026-03-02 10:00");
     db.bind_invoice();
     db.invoice(1, "2026-04-01", "1000");
+    for other in ["reminders", "large claims"] {
+        db.install(&invoice_workflow(other, serde_json::json!([])));
+    }
     let schema: Value =
         serde_json::from_str(&db.lines("SELECT wf.document_schema()")[0]).expect("JSON");
     let kinds = schema["$defs"].as_object().expect("definitions").keys();

@@ -53,6 +53,9 @@ impl StepKind for Start {
     fn name(&self) -> &'static str {
         "start_workflow"
     }
+    fn workflow(&self) -> Option<&str> {
+        Some(&self.workflow)
+    }
     fn check(&self, place: &str, findings: &mut Findings) {
         check(place, &self.workflow, self.limit, findings);
     }
@@ -68,6 +71,9 @@ impl StepKind for Start {
 impl StepKind for Continue {
     fn name(&self) -> &'static str {
         "continue_with"
+    }
+    fn workflow(&self) -> Option<&str> {
+        Some(&self.workflow)
     }
     fn legs(&self) -> Vec<Leg> {
         Vec::new()

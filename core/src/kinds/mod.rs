@@ -233,6 +233,11 @@ pub trait StepKind: Debug {
         false
     }
 
+    /// The workflow that it starts a case of.
+    fn workflow(&self) -> Option<&str> {
+        None
+    }
+
     /// The signal that it waits for.
     fn signal(&self) -> Option<&str> {
         None
