@@ -33,11 +33,14 @@ CREATE INDEX case_subjects_case ON wf.case_subjects (case_id);
 -- Cases that a step of another case has started.
 CREATE TABLE wf.case_links (
     case_id    bigint PRIMARY KEY,
-    started_by bigint NOT NULL              -- the case with that step
+    started_by bigint NOT NULL,             -- the case with that step
+    step_no    smallint,                    -- the step run that waits for its end; null: none does
+    visit      smallint
 );
 CREATE INDEX case_links_started_by ON wf.case_links (started_by);
 
--- The tokens: one row for each open step run. Step 0 is the start of a planned case.
+-- The tokens: one row for each open step run. Step 0 is the start of a planned case. A step below that is a notice: the
+-- case has to look at another one, for which it waits, or which waits for it.
 CREATE TABLE wf.case_steps (
     case_id    bigint NOT NULL,
     step_no    smallint NOT NULL,

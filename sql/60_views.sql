@@ -40,7 +40,7 @@ CREATE VIEW wf.case_progress AS
                    FILTER (WHERE t.state = 'failed') AS failed_steps
         FROM wf.case_steps AS t
         LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no
-        WHERE t.case_id = c.case_id AND c.ended_at IS NULL) AS open ON true;
+        WHERE t.case_id = c.case_id AND t.step_no >= 0 AND c.ended_at IS NULL) AS open ON true;
 
 -- Four kinds of rows: steps behind, the start of cases that were planned, steps open, steps ahead.
 -- Behind: a run's last row in history. A failed run is still open, a retried one has its last row yet to come.
@@ -93,9 +93,13 @@ CREATE VIEW wf.case_timeline AS
                        WHERE o.case_id = t.case_id AND o.step_no = t.step_no AND o.visit = t.visit
                          AND o.state IN ('deferred', 'queued', 'leased', 'sent')
                        ORDER BY o.message_id DESC LIMIT 1)
+                   WHEN 'waiting' THEN (
+                       SELECT jsonb_build_object('cases', jsonb_agg(l.case_id ORDER BY l.case_id)) FROM wf.case_links AS l
+                       WHERE l.started_by = t.case_id AND l.step_no = t.step_no AND l.visit = t.visit
+                       HAVING count(*) > 0)
                END
         FROM wf.case_steps AS t
-        WHERE t.case_id = c.case_id AND c.ended_at IS NULL
+        WHERE t.case_id = c.case_id AND t.step_no >= 0 AND c.ended_at IS NULL
         UNION ALL
         SELECT c.version_id, a.step_no,
                coalesce((c.memory -> 'visits' ->> a.name)::smallint, 0::smallint) + 1::smallint,
@@ -201,7 +205,7 @@ CREATE VIEW wf.upcoming AS
     FROM (
         SELECT t.run_at AS due_at, t.case_id, t.step_no, t.visit, 'step' AS what
         FROM wf.case_steps AS t
-        WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL
+        WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL AND t.step_no >= 0
         UNION ALL
         SELECT o.not_before, o.case_id, o.step_no, o.visit, 'message'
         FROM wf.outbox AS o

@@ -226,6 +226,14 @@ impl Teller<'_> {
                     Fact::new(subject, fact, self.story_of(token)),
                 )
             }
+            TokenState::Waiting if self.step(token).is_some_and(|s| s.kind.awaits_cases()) => {
+                let workflow = self.step(token).and_then(|step| step.kind.workflow());
+                let fact = format!(
+                    "waits for the end of a case of workflow \"{}\"",
+                    workflow.unwrap_or_default()
+                );
+                (Rank::Others, None, Fact::new(subject, fact, None))
+            }
             TokenState::Waiting => {
                 let kind = self.step(token).map_or("event", |step| step.kind.name());
                 let story = self.step(token).and_then(|step| step.description.clone());

@@ -81,7 +81,7 @@ pub fn open_steps(case: i64) -> OpenSteps {
         "SELECT c.state::text, coalesce(s.name, CASE WHEN t.step_no = 0 THEN 'start' END), t.visit,
                 coalesce(t.due_at, t.run_at), k.task_id
          FROM wf.cases AS c
-         LEFT JOIN wf.case_steps AS t ON t.case_id = c.case_id
+         LEFT JOIN wf.case_steps AS t ON t.case_id = c.case_id AND t.step_no >= 0
          LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no
          LEFT JOIN wf.tasks AS k ON k.case_id = t.case_id AND k.step_no = t.step_no AND k.visit = t.visit
          WHERE c.case_id = $1 ORDER BY t.step_no, t.visit",

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use workflow_core::game::StartRequest;
+use workflow_core::kinds::Afterwards;
 use workflow_core::{Error, ErrorCode};
 
 use super::batch::{Batch, new_case, new_case_ids};
@@ -14,7 +15,7 @@ use super::enrol::{Place, account, free_for_call, start_read};
 use super::reads::{Purpose, Question};
 use super::versions::{Version, find_workflow, version};
 use crate::pg::spi;
-use crate::pg::types::array;
+use crate::pg::types::{array, array_of};
 
 /// What to do about a workflow that cannot be started.
 const THEN: &str = "then call wf.retry; or wf.skip or wf.cancel";
@@ -31,26 +32,37 @@ pub fn start(batch: &mut Batch) {
         }
     }
     for (target, mut requests) in by_target {
+        let mut answers: Answered = Vec::with_capacity(requests.len());
         let before = earlier(&requests);
-        let used_up =
-            |r: &StartRequest| before.get(&r.case_id).copied().unwrap_or(0) >= i64::from(r.limit);
-        for request in requests.iter().filter(|r| used_up(r)) {
-            answer(batch, request, Ok(None));
-        }
-        requests.retain(|r| !used_up(r));
+        let used_up = |r: &StartRequest| {
+            let waits = r.afterwards == Afterwards::Waits;
+            !waits && before.get(&r.case_id).copied().unwrap_or(0) >= i64::from(r.limit)
+        };
+        let refused = requests.extract_if(.., |r| used_up(r));
+        answers.extend(refused.map(|request| (request, Ok(None))));
         match startable(&target) {
-            Ok(version) => start_all(batch, &version, &requests),
+            Ok(version) => start_all(batch, &version, requests, &mut answers),
             Err(error) => {
-                for request in &requests {
-                    answer(batch, request, Err(error.clone()));
-                }
+                let all = requests.into_iter();
+                answers.extend(all.map(|request| (request, Err(error.clone()))));
             }
         }
+        answer(batch, answers);
     }
 }
 
+/// Requests, each with the case that was started; Ok(None): as many as there may be had been started before.
+type Answered = Vec<(StartRequest, Result<Option<i64>, Error>)>;
+
 /// How many cases of its own workflow stand before each case in its chain.
 fn earlier(requests: &[StartRequest]) -> HashMap<i64, i64> {
+    let asking = requests
+        .iter()
+        .filter(|r| r.afterwards != Afterwards::Waits);
+    let asking: Vec<i64> = asking.map(|r| r.case_id).collect();
+    if asking.is_empty() {
+        return HashMap::new();
+    }
     let rows = spi::query(
         "WITH RECURSIVE chain (origin, case_id) AS (
              SELECT n.case_id, n.case_id FROM unnest($1::bigint[]) AS n(case_id)
@@ -59,7 +71,7 @@ fn earlier(requests: &[StartRequest]) -> HashMap<i64, i64> {
          SELECT o.case_id, count(*)
          FROM chain JOIN wf.cases AS o ON o.case_id = chain.origin JOIN wf.cases AS c ON c.case_id = chain.case_id
          WHERE c.workflow_id = o.workflow_id AND c.case_id <> o.case_id GROUP BY o.case_id",
-        &[array(requests.iter().map(|r| r.case_id))],
+        &[array(asking)],
     );
     rows.iter().map(|row| (row.must(1), row.must(2))).collect()
 }
@@ -89,11 +101,13 @@ fn startable(name: &str) -> Result<Rc<Version>, Error> {
 }
 
 /// Starts a case of one version for each request.
-fn start_all(batch: &mut Batch, version: &Rc<Version>, requests: &[StartRequest]) {
-    let (places, refused) = places(batch, version, requests);
-    for (request, error) in refused {
-        answer(batch, request, Err(error));
-    }
+fn start_all(
+    batch: &mut Batch,
+    version: &Rc<Version>,
+    requests: Vec<StartRequest>,
+    answers: &mut Answered,
+) {
+    let places = places(batch, version, requests, answers);
     if places.is_empty() {
         return;
     }
@@ -118,12 +132,12 @@ fn start_all(batch: &mut Batch, version: &Rc<Version>, requests: &[StartRequest]
             answers: None,
         })
         .collect();
-    let answers = plan.ask(&questions);
+    let rows = plan.ask(&questions);
     drop(questions);
-    let mut links: Vec<(i64, i64)> = Vec::new();
+    let mut links: Vec<(i64, StartRequest)> = Vec::new();
     let ids = new_case_ids(places.len());
     for (nth, ((request, place), id)) in places.into_iter().zip(ids).enumerate() {
-        let facts = answers.facts(nth);
+        let facts = rows.facts(nth);
         let eligible = version.subject.eligible.is_none() || facts.conditions.last() == Some(&true);
         if !facts.found || !eligible {
             let error = Error::new(
@@ -134,38 +148,51 @@ fn start_all(batch: &mut Batch, version: &Rc<Version>, requests: &[StartRequest]
                 ),
             )
             .hint(format!("Mend the row, {THEN}."));
-            answer(batch, request, Err(error));
+            answers.push((request, Err(error)));
             continue;
         }
         let mut other = new_case(id, version, place, vars[nth].clone());
         other.account = account(version, &facts);
+        if request.afterwards == Afterwards::Waits {
+            other.case.memory.awaited_by = Some(request.case_id);
+        }
         let env = batch.context.env();
         other.case.begin_by_call(&facts, &env, &mut batch.effects);
-        answer(batch, request, Ok(Some(id)));
         batch.cases.push(other);
-        links.push((id, request.case_id));
+        links.push((id, request.clone()));
+        answers.push((request, Ok(Some(id))));
     }
-    if !links.is_empty() {
-        spi::query(
-            "INSERT INTO wf.case_links (case_id, started_by) SELECT unnest($1::bigint[]), unnest($2::bigint[])",
-            &[
-                array(links.iter().map(|(case, _)| *case)),
-                array(links.iter().map(|(_, by)| *by)),
-            ],
-        );
-    }
+    link(&links);
 }
 
-type Refused<'r> = Vec<(&'r StartRequest, Error)>;
+/// Notes which case has started which, and which step run waits for it.
+fn link(links: &[(i64, StartRequest)]) {
+    if links.is_empty() {
+        return;
+    }
+    let waits = |(_, r): &(i64, StartRequest)| {
+        (r.afterwards == Afterwards::Waits).then_some((r.step, r.visit))
+    };
+    spi::query(
+        "INSERT INTO wf.case_links (case_id, started_by, step_no, visit)
+         SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::int2[]), unnest($4::int2[])",
+        &[
+            array(links.iter().map(|(case, _)| *case)),
+            array(links.iter().map(|(_, by)| by.case_id)),
+            array_of(links.iter().map(|l| waits(l).map(|(step, _)| step))),
+            array_of(links.iter().map(|l| waits(l).map(|(_, visit)| visit))),
+        ],
+    );
+}
 
-/// Where the new cases go, for those of the requests that may have one.
-fn places<'r>(
+/// Where the new cases go, for those of the requests that may have one; the others are answered.
+fn places(
     batch: &Batch,
     version: &Version,
-    requests: &'r [StartRequest],
-) -> (Vec<(&'r StartRequest, Place)>, Refused<'r>) {
-    let mut refused = Vec::new();
-    let mut wanted: Vec<(&StartRequest, String)> = Vec::new();
+    requests: Vec<StartRequest>,
+    answers: &mut Answered,
+) -> Vec<(StartRequest, Place)> {
+    let mut wanted: Vec<(StartRequest, String)> = Vec::new();
     for request in requests {
         let Some(index) = batch.find(request.case_id) else {
             continue;
@@ -182,7 +209,7 @@ fn places<'r>(
                 ),
             )
             .hint(format!("Name a workflow about the same subject, {THEN}."));
-            refused.push((request, error));
+            answers.push((request, Err(error)));
         }
     }
     let keys: Vec<String> = wanted.iter().map(|(_, key)| key.clone()).collect();
@@ -194,7 +221,7 @@ fn places<'r>(
     for (request, key) in wanted {
         // The open case may be the one that ends with this, or one that has ended in this batch.
         let ends = |case: i64| {
-            let own = case == request.case_id && request.ends;
+            let own = case == request.case_id && request.afterwards == Afterwards::Ends;
             own || batch
                 .find(case)
                 .is_some_and(|i| batch.cases[i].case.state.is_over())
@@ -219,41 +246,51 @@ fn places<'r>(
                     ),
                 )
                 .hint(format!("End that case, {THEN}."));
-                refused.push((request, error));
+                answers.push((request, Err(error)));
             }
         }
     }
-    (places, refused)
+    places
 }
 
-/// Tells the case that asked.
-fn answer(batch: &mut Batch, request: &StartRequest, answer: Result<Option<i64>, Error>) {
-    let Some(index) = batch.find(request.case_id) else {
-        return;
-    };
-    let goes_on = answer.is_ok() && !request.ends;
-    let facts = if goes_on {
-        batch.ask_watch(&[index])
-    } else {
-        None
-    };
-    let env = batch.context.env();
-    let case = &mut batch.cases[index].case;
-    let out = &mut batch.effects;
-    match (answer, facts) {
-        (Ok(other), Some(facts)) => {
-            case.started_another(request, other, &facts.facts(0), &env, out);
-        }
-        (Ok(other), None) => case.continued(request, other, &env, out),
-        (Err(error), _) => {
-            let step = case.program.step_name(request.step);
-            let error = Error {
-                message: format!("step \"{step}\": {}", error.message),
-                ..error
-            };
-            if let Some(token) = case.token_of(request.step, request.visit) {
-                case.fail(token, &error, &env, out);
+/// Tells the cases that asked. Those that go on are asked about first, with one query for each version.
+fn answer(batch: &mut Batch, answers: Answered) {
+    let mut go_on: BTreeMap<i32, Vec<(usize, StartRequest, Option<i64>)>> = BTreeMap::new();
+    for (request, answer) in answers {
+        let Some(index) = batch.find(request.case_id) else {
+            continue;
+        };
+        let case = &mut batch.cases[index].case;
+        let out = &mut batch.effects;
+        let env = batch.context.env();
+        match (answer, request.afterwards) {
+            (Ok(other), Afterwards::GoesOn) => {
+                let group = go_on.entry(case.version_id).or_default();
+                group.push((index, request, other));
             }
+            (Ok(other), Afterwards::Ends) => case.continued(&request, other, &env, out),
+            (Ok(_), Afterwards::Waits) => {}
+            (Err(error), _) => {
+                let step = case.program.step_name(request.step);
+                let error = Error {
+                    message: format!("step \"{step}\": {}", error.message),
+                    ..error
+                };
+                if let Some(token) = case.token_of(request.step, request.visit) {
+                    case.fail(token, &error, &env, out);
+                }
+            }
+        }
+    }
+    for group in go_on.into_values() {
+        let cases: Vec<usize> = group.iter().map(|(index, _, _)| *index).collect();
+        let Some(rows) = batch.ask_watch(&cases) else {
+            continue;
+        };
+        let env = batch.context.env();
+        for (nth, (index, request, other)) in group.iter().enumerate() {
+            let case = &mut batch.cases[*index].case;
+            case.started_another(request, *other, &rows.facts(nth), &env, &mut batch.effects);
         }
     }
 }

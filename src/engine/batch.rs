@@ -10,7 +10,6 @@ use std::rc::Rc;
 use workflow_core::game::{Case, CaseState, Effects, Fired, Memory, Token, TokenState};
 use workflow_core::program::StepNo;
 
-use super::another;
 use super::context::Context;
 use super::enrol::Place;
 use super::erp_update;
@@ -18,6 +17,7 @@ use super::known::Known;
 use super::reads::{Answers, Purpose, Question, ReadPlan};
 use super::versions::{Version, version};
 use super::write;
+use super::{another, awaited};
 use crate::pg::raise::internal;
 use crate::pg::spi::{self, RowRef, Rows};
 use crate::pg::types::{arg, array};
@@ -53,6 +53,8 @@ pub struct Batch {
     pub effects: Effects,
     /// Who does it, for history.
     pub actor: String,
+    /// Cases of it that have to look at others, see `awaited`.
+    pub notices: Vec<i64>,
 }
 
 /// What a case is loaded from; the alias of wf.cases is c.
@@ -85,6 +87,7 @@ impl Batch {
             cases: Vec::new(),
             effects: Effects::default(),
             actor: actor.into(),
+            notices: Vec::new(),
         }
     }
 
@@ -115,6 +118,7 @@ impl Batch {
                 before.tokens = tokens;
             }
         }
+        awaited::take_notices(&mut batch);
         batch
     }
 
@@ -238,10 +242,22 @@ impl Batch {
 
     /// Writes everything that has happened.
     pub fn flush(mut self) -> Vec<Loaded> {
+        if !self.notices.is_empty() {
+            awaited::look(&mut self);
+        }
         if !self.effects.starts.is_empty() {
             another::start(&mut self);
         }
-        write::flush(self)
+        let out = &mut self.effects;
+        if out.awaiting.is_empty() && out.awaited_by.is_empty() {
+            return write::flush(self);
+        }
+        let awaiting = std::mem::take(&mut out.awaiting);
+        let awaited_by = std::mem::take(&mut out.awaited_by);
+        let (actor, now) = (self.actor.clone(), self.context.now);
+        let cases = write::flush(self);
+        awaited::tell(awaiting, &awaited_by, &actor, now);
+        cases
     }
 }
 

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use workflow_core::game::{CaseState, Mishap, TokenState};
 
-use super::as_engine;
 use super::batch::Batch;
 use super::work::Run;
+use super::{as_engine, awaited};
 use crate::pg::subtransaction::Failure;
 use crate::settings;
 
@@ -39,6 +39,7 @@ pub fn halving<T>(
 pub fn blame_case(case: i64, failure: &Failure) {
     as_engine(|| {
         let mut batch = Batch::load_free(&[case], "engine");
+        awaited::postpone(&mut batch);
         let env = batch.context.env();
         let Some(loaded) = batch.cases.first_mut() else {
             return;
@@ -82,6 +83,7 @@ pub fn blame_case(case: i64, failure: &Failure) {
 pub fn blame_message(case: i64, failure: &Failure) {
     as_engine(|| {
         let mut batch = Batch::load_free(&[case], "engine");
+        awaited::postpone(&mut batch);
         let env = batch.context.env();
         let Some(loaded) = batch.cases.first_mut() else {
             return;

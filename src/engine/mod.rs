@@ -8,10 +8,12 @@
 //! * `write`, `partitions`: a batch's effects, one statement for each kind of row
 //! * `unread`: which rows of the inbox a batch takes, and how they leave it
 //! * `enrol`: which rows may get a case
+//! * `another`: cases that steps start; `awaited`: those that steps wait for
 //! * `simulation`: what differs while the future is tried out
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
 mod another;
+mod awaited;
 pub mod batch;
 pub mod context;
 mod deferred;

@@ -19,6 +19,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
         cases,
         effects,
         actor,
+        notices: _,
     } = batch;
     let now = context.now;
     simulation::note(&cases, &effects, now);

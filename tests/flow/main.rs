@@ -1,8 +1,9 @@
 //! Where cases go: joins, events and signals, the first of several, cancelling.
-//! * `linked`: cases that start others    * `page`: the page on steps, which runs
+//! * `linked`: cases that start others  * `sub`: cases that others wait for  * `page`: the page on steps, which runs
 
 mod linked;
 mod page;
+mod sub;
 
 use serde_json::{Value, json};
 use workflow_engine_tests::{TestDb, invoice_workflow};

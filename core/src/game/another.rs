@@ -1,10 +1,13 @@
-//! A step starts a case of another workflow: the request, and what becomes of the step when it has been met.
+//! A step starts a case of another workflow: the request, and what becomes of the step when it has been met. Steps that
+//! wait for the other case, and cases that others wait for.
 
 use serde_json::json;
 
 use super::case::{Case, CaseState};
-use super::effects::{Effects, Event, StartRequest};
-use super::{Env, Facts};
+use super::case::{Token, TokenState};
+use super::effects::{Awaited, Effects, Event, StartRequest};
+use super::{Env, Facts, calls};
+use crate::kinds::Afterwards;
 
 /// The outcome of a case that goes on as a case of another workflow.
 const CONTINUED: &str = "continued";
@@ -18,7 +21,7 @@ impl Case {
         index: usize,
         workflow: &str,
         limit: u16,
-        ends: bool,
+        afterwards: Afterwards,
         out: &mut Effects,
     ) {
         let token = &self.tokens[index];
@@ -28,7 +31,7 @@ impl Case {
             visit: token.visit,
             workflow: workflow.to_owned(),
             limit,
-            ends,
+            afterwards,
         });
         self.wait(index);
     }
@@ -63,6 +66,76 @@ impl Case {
             let detail = Some(request.met_by(other));
             let token = self.finish(index, Event::StepDone, outcome, detail, env, out);
             self.follow(&token, "done", facts, env, out);
+        }
+    }
+
+    /// Cases that a step run waits for have ended: it goes on when that was the last one.
+    pub fn others_ended(
+        &mut self,
+        awaited: &Awaited,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let token = self.token_of(awaited.step, awaited.visit);
+        let Some(index) = token.filter(|i| self.tokens[*i].state == TokenState::Waiting) else {
+            return;
+        };
+        let program = self.program.clone();
+        let Some(step) = program.step(awaited.step) else {
+            return;
+        };
+        if awaited.ended < awaited.cases {
+            return;
+        }
+        let outcome = &awaited.outcome;
+        self.memory
+            .answers
+            .insert(step.name.clone(), outcome.clone());
+        let mut vars = awaited
+            .vars
+            .as_deref()
+            .and_then(|text| calls::parse_data(text).ok())
+            .unwrap_or_default();
+        vars.retain(|name, _| step.kind.takes().contains(name));
+        if !vars.is_empty()
+            && let Err(error) = self.merge_vars(vars)
+        {
+            return self.fail(index, &error, env, out);
+        }
+        let detail = json!({ "workflow": step.kind.workflow(), "case": awaited.last }).to_string();
+        let token = self.finish(index, Event::StepDone, outcome, Some(detail), env, out);
+        self.follow(&token, step.kind.leg_of(outcome), facts, env, out);
+        self.look_again(env);
+    }
+
+    /// The step runs that wait for cases.
+    pub fn awaiting(&self) -> impl Iterator<Item = &Token> {
+        let awaits = |token: &&Token| self.awaits_cases(token);
+        self.tokens.iter().filter(awaits)
+    }
+
+    /// Whether a token waits for cases.
+    pub(super) fn awaits_cases(&self, token: &Token) -> bool {
+        token.state == TokenState::Waiting
+            && self
+                .program
+                .step(token.step)
+                .is_some_and(|step| step.kind.awaits_cases())
+    }
+
+    /// The cases that this one waits for have to look at it.
+    pub(super) fn tell_others(&self, out: &mut Effects) {
+        if self.awaiting().next().is_some() {
+            out.awaited_by.push(self.id);
+        }
+    }
+
+    /// The case that waits for this one does so no longer.
+    pub fn no_longer_awaited(&mut self, reason: &str, out: &mut Effects) {
+        self.memory.awaited_by = None;
+        if !self.state.is_over() {
+            self.end(CaseState::Cancelled, "cancelled", Some(reason), out);
         }
     }
 }

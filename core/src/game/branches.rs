@@ -161,6 +161,9 @@ impl Case {
         if token.attempts > 0 {
             out.resolved.push((self.id, token.step, token.visit));
         }
+        if self.awaits_cases(token) {
+            out.awaited_by.push(self.id);
+        }
         if token.state == TokenState::Open && token.task_id.is_none() {
             // Its task was made in the same breath, and nobody has seen it.
             out.tasks

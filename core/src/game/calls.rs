@@ -192,12 +192,16 @@ impl Case {
         self.must_not_be_held()?;
         let id = self.id;
         let name = self.name(self.tokens[index].step);
+        let awaits_cases = self.awaits_cases(&self.tokens[index]);
         let token = &mut self.tokens[index];
         if token.state != TokenState::Scheduled {
             let hint = match token.state {
                 TokenState::Open => "Settle it with wf.complete.",
                 TokenState::Sending => "It is done when the sender has acknowledged the message.",
                 TokenState::Joining => "It waits for the other branches.",
+                TokenState::Waiting if awaits_cases => {
+                    "It goes on when the case that it has started ends: wf.cancel ends that case, wf.skip withdraws it."
+                }
                 TokenState::Waiting => {
                     "It waits for an event: send its signal with wf.signal, or leave it out with wf.skip."
                 }
@@ -290,6 +294,7 @@ impl Case {
             }
         }
         self.state = CaseState::Held;
+        self.tell_others(out);
         let detail = json!({ "reason": reason }).to_string();
         out.history
             .push(self.record(Event::CaseHeld, None, None, Some(detail)));
@@ -313,6 +318,7 @@ impl Case {
         } else {
             CaseState::Planned
         };
+        self.tell_others(out);
         out.history
             .push(self.record(Event::CaseReleased, None, None, None));
         Ok(())
@@ -415,6 +421,9 @@ impl Case {
                 step: Some((token.step, token.visit)),
                 reason: "step skipped".to_owned(),
             });
+        }
+        if self.awaits_cases(&self.tokens[index]) {
+            out.awaited_by.push(self.id);
         }
         self.pass_over(index, reason.unwrap_or("skipped by hand"), facts, env, out);
         Ok(())

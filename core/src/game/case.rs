@@ -136,6 +136,9 @@ pub struct Memory {
     /// Who settled each step that another one approves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settled_by: BTreeMap<String, String>,
+    /// The case that waits for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_by: Option<i64>,
 }
 
 /// What went wrong with a step run, as an incident shows it.
@@ -456,6 +459,7 @@ impl Case {
                 reason: reason.unwrap_or(outcome).to_owned(),
             });
         }
+        out.awaiting.extend(self.memory.awaited_by);
         self.state = state;
         self.outcome = Some(outcome.to_owned());
         self.reason = reason.map(str::to_owned);

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::kinds::Afterwards;
 use crate::people::Document;
 use crate::program::StepNo;
 
@@ -185,10 +186,25 @@ pub struct StartRequest {
     pub visit: i16,
     /// The other workflow's name.
     pub workflow: String,
-    /// How many cases of the asking case's workflow may stand before it in its chain.
+    /// How many cases of the asking case's workflow may stand before it in its chain. A case that waits for another one
+    /// needs no limit: its row has an open case of that workflow meanwhile.
     pub limit: u16,
-    /// Whether the asking case ends with it.
-    pub ends: bool,
+    pub afterwards: Afterwards,
+}
+
+/// How the cases that a step run waits for have come out, as far as they have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    /// How many there are, and how many of them have ended.
+    pub cases: i64,
+    pub ended: i64,
+    /// The last one, with its outcome and the text of its vars.
+    pub last: i64,
+    pub outcome: String,
+    pub vars: Option<String>,
 }
 
 /// Everything that a batch of moves wants written, besides the cases and tokens themselves.
@@ -206,6 +222,10 @@ pub struct Effects {
     pub failures: Vec<Failure>,
     /// To be met before the batch is written.
     pub starts: Vec<StartRequest>,
+    /// Cases with step runs that wait for other cases, or did until now: those have to look at what has become of them.
+    pub awaited_by: Vec<i64>,
+    /// Cases that wait for one that has ended.
+    pub awaiting: Vec<i64>,
     /// Step runs whose open incidents are over: (case, step, visit).
     pub resolved: Vec<(i64, StepNo, i16)>,
 }

@@ -208,8 +208,8 @@ impl Case {
             Then::StartAnother {
                 workflow,
                 limit,
-                ends,
-            } => self.ask_for_another(index, workflow, limit, ends, out),
+                afterwards,
+            } => self.ask_for_another(index, workflow, limit, afterwards, out),
             Then::End { outcome } => {
                 self.finish(index, Event::StepDone, "done", None, env, out);
                 self.end(CaseState::Completed, outcome, None, out);

@@ -113,6 +113,7 @@ impl Case {
             .push(new.record(Event::CaseMigrated, None, None, Some(detail)));
         out.history.append(&mut effects.history);
         out.resolved.append(&mut effects.resolved);
+        out.awaited_by.append(&mut effects.awaited_by);
         *self = new;
         Ok(moved)
     }
@@ -139,6 +140,7 @@ impl Case {
         let step = |old: &str| migration.to.step_named(migration.name(old));
         let mut memory = Memory {
             signals: self.memory.signals.clone(),
+            awaited_by: self.memory.awaited_by,
             ..Memory::default()
         };
         for (old, answer) in &self.memory.answers {
@@ -239,6 +241,9 @@ impl Case {
                 Some(reason.to_string()),
             ));
             moved.withdrawn.extend(token.task_id);
+            if self.awaits_cases(token) {
+                out.awaited_by.push(self.id);
+            }
             if token.attempts > 0 {
                 out.resolved.push((self.id, step.no, token.visit));
             }
@@ -291,12 +296,17 @@ impl Case {
         let program = self.program.clone();
         let waiting = self.waiting();
         let taken: Vec<StepNo> = self.tokens.iter().map(|token| token.step).collect();
+        let goes_on = |no| {
+            program
+                .step(no)
+                .is_some_and(|step| step.kind.awaits_cases())
+        };
         for token in &mut self.tokens {
             let complete = program
                 .step(token.step)
                 .is_some_and(|join| !taken.iter().any(|no| join.region.contains(no)));
-            if token.state == TokenState::Waiting || token.state == TokenState::Joining && complete
-            {
+            let listens = token.state == TokenState::Waiting && !goes_on(token.step);
+            if listens || token.state == TokenState::Joining && complete {
                 token.state = waiting;
                 token.run_at = Some(env.now);
             }

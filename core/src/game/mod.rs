@@ -34,8 +34,8 @@ pub(crate) mod tests;
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
-    AssignmentRow, DocumentRow, Effects, Event, Failure, HistoryRow, MessageRow, MessageState,
-    NoteRow, NotificationRow, StartRequest, Suppression, TaskMove, TaskRow,
+    AssignmentRow, Awaited, DocumentRow, Effects, Event, Failure, HistoryRow, MessageRow,
+    MessageState, NoteRow, NotificationRow, StartRequest, Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
 pub use migrate::{KeptTask, Moved, MovedRun, PastRun};

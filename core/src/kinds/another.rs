@@ -1,9 +1,12 @@
-//! Steps that start a case of another workflow for the same row: start_workflow (and go on), continue_with (and end).
+//! Steps that start a case of another workflow for the same row: start_workflow (and go on), continue_with (and end),
+//! sub_workflow (and wait for its end).
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Firing, Leg, StepKind, Then};
+use super::control::OTHERWISE;
+use super::manual::{Choice, check_names, legs};
+use super::{Afterwards, Firing, Leg, StepKind, Then};
 use crate::finding::Findings;
 
 /// The most links that a chain of cases may have by one workflow.
@@ -30,6 +33,25 @@ pub struct Continue {
     /// `continue limit`.
     #[serde(default = "ten")]
     pub limit: u16,
+}
+
+/// Starts a case of another workflow for the same row and waits until that has ended. If this step or its case is
+/// withdrawn, so is the other case; while this case is on hold, so is that one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubWorkflow {
+    /// The name of the workflow. It is looked for when the step is reached.
+    pub workflow: String,
+    /// Outcomes of the other case, each with the step it leads to; all of them go on with `next` if absent.
+    #[serde(default)]
+    pub outcomes: Vec<Choice>,
+    /// The step to go to after any other outcome; the step's `next` if absent.
+    #[serde(default)]
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "otherwise"))]
+    pub otherwise: Option<String>,
+    /// The other case's `vars` that this case takes over, by name.
+    #[serde(default)]
+    pub take: Vec<String>,
 }
 
 fn ten() -> u16 {
@@ -63,7 +85,7 @@ impl StepKind for Start {
         Then::StartAnother {
             workflow: &self.workflow,
             limit: self.limit,
-            ends: false,
+            afterwards: Afterwards::GoesOn,
         }
     }
 }
@@ -85,7 +107,74 @@ impl StepKind for Continue {
         Then::StartAnother {
             workflow: &self.workflow,
             limit: self.limit,
-            ends: true,
+            afterwards: Afterwards::Ends,
+        }
+    }
+}
+
+impl StepKind for SubWorkflow {
+    fn name(&self) -> &'static str {
+        "sub_workflow"
+    }
+    fn legs(&self) -> Vec<Leg> {
+        if self.outcomes.is_empty() && self.otherwise.is_none() {
+            return vec![Leg::next("done")];
+        }
+        let mut legs = legs(&self.outcomes);
+        legs.push(Leg {
+            target: self.otherwise.clone(),
+            ..Leg::next(OTHERWISE)
+        });
+        legs
+    }
+    fn workflow(&self) -> Option<&str> {
+        Some(&self.workflow)
+    }
+    fn awaits_cases(&self) -> bool {
+        true
+    }
+    fn leg_of<'a>(&'a self, outcome: &'a str) -> &'a str {
+        if self.outcomes.iter().any(|known| known.name == outcome) {
+            outcome
+        } else if self.outcomes.is_empty() && self.otherwise.is_none() {
+            "done"
+        } else {
+            OTHERWISE
+        }
+    }
+    fn takes(&self) -> &[String] {
+        &self.take
+    }
+    fn check(&self, place: &str, findings: &mut Findings) {
+        check(place, &self.workflow, 1, findings);
+        check_names(place, "outcome", &self.outcomes, findings);
+        if self.outcomes.iter().any(|known| known.name == OTHERWISE) {
+            findings.error(
+                place,
+                format!("an outcome is called \"{OTHERWISE}\""),
+                "Name in otherwise the step that all other outcomes lead to.",
+            );
+        }
+        if self.outcomes.is_empty() && self.otherwise.is_some() {
+            findings.error(
+                place,
+                "there is an otherwise, and there are no outcomes",
+                "Name the outcomes that lead elsewhere, or say in next where all of them lead.",
+            );
+        }
+        if self.take.iter().any(|name| name.trim().is_empty()) {
+            findings.error(
+                place,
+                "a name in take is empty",
+                "Name the vars to take over, or leave take out.",
+            );
+        }
+    }
+    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+        Then::StartAnother {
+            workflow: &self.workflow,
+            limit: 0,
+            afterwards: Afterwards::Waits,
         }
     }
 }

@@ -111,7 +111,8 @@ pub struct Approval {
 /// The outcome of a file step without a document.
 const MISSING: &str = "missing";
 
-fn legs(choices: &[Choice]) -> Vec<Leg> {
+/// The legs of choices.
+pub(super) fn legs(choices: &[Choice]) -> Vec<Leg> {
     choices
         .iter()
         .map(|c| Leg {
@@ -122,7 +123,8 @@ fn legs(choices: &[Choice]) -> Vec<Leg> {
         .collect()
 }
 
-fn check_names(place: &str, what: &str, choices: &[Choice], findings: &mut Findings) {
+/// Findings about choices without a name, or with that of another one.
+pub(super) fn check_names(place: &str, what: &str, choices: &[Choice], findings: &mut Findings) {
     for (i, choice) in choices.iter().enumerate() {
         if choice.name.trim().is_empty() {
             findings.error(

@@ -122,6 +122,17 @@ pub struct Firing<'a> {
     pub visits: &'a dyn Fn(&str) -> u32,
 }
 
+/// What becomes of a case that has started another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It goes on at once.
+    GoesOn,
+    /// It ends.
+    Ends,
+    /// Its step waits until the other one has ended.
+    Waits,
+}
+
 /// What happens when a token fires on a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Then<'a> {
@@ -154,11 +165,11 @@ pub enum Then<'a> {
     LookAgain,
     /// The token waits until every branch has come.
     Join,
-    /// A case of another workflow starts for the same row; this one goes on, or ends with that.
+    /// A case of another workflow starts for the same row; `limit`: in a chain of how many cases of this workflow.
     StartAnother {
         workflow: &'a str,
         limit: u16,
-        ends: bool,
+        afterwards: Afterwards,
     },
     /// The case is completed with this outcome.
     End { outcome: &'a str },
@@ -238,6 +249,21 @@ pub trait StepKind: Debug {
         None
     }
 
+    /// Whether it waits until the cases that it has started have ended.
+    fn awaits_cases(&self) -> bool {
+        false
+    }
+
+    /// For such a step: the leg that a case with this outcome takes.
+    fn leg_of<'a>(&'a self, outcome: &'a str) -> &'a str {
+        outcome
+    }
+
+    /// For such a step: the vars of the other case that it takes over.
+    fn takes(&self) -> &[String] {
+        &[]
+    }
+
     /// The signal that it waits for.
     fn signal(&self) -> Option<&str> {
         None
@@ -254,6 +280,7 @@ pub trait StepKind: Debug {
             || self.waits_for_date()
             || self.signal().is_some()
             || self.watches_subject()
+            || self.awaits_cases()
     }
 
     /// Whether each leg begins a branch of its own, which others do not enter unless they say so.
@@ -352,6 +379,7 @@ pub const KINDS: &[Entry] = &[
     entry::<control::Repeat>("repeat"),
     entry::<another::Start>("start_workflow"),
     entry::<another::Continue>("continue_with"),
+    entry::<another::SubWorkflow>("sub_workflow"),
     entry::<control::Finish>("finish"),
 ];
 

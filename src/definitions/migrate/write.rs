@@ -29,13 +29,15 @@ pub fn write(mut batch: Batch, from: i32, new: &Rc<Version>, moved: &[(i64, Move
         "UPDATE wf.cases AS c SET version_id = $2 WHERE c.case_id = ANY ($1)",
         &[array(ids.iter().copied()), arg(new.id)],
     );
-    // Two steps may have changed places: all rows go, and come anew with the batch.
+    // Two steps may have changed places: all rows go, and come anew with the batch. But not notices of other cases, of
+    // which one may have come just now.
     spi::query(
-        "DELETE FROM wf.case_steps AS t WHERE t.case_id = ANY ($1)",
+        "DELETE FROM wf.case_steps AS t WHERE t.case_id = ANY ($1) AND t.step_no >= 0",
         &[array(ids.iter().copied())],
     );
     tasks(moved);
     failures(&runs);
+    links(&ids, &runs);
     messages(&ids, from, &sending);
     notes(&ids, from);
     for loaded in &mut batch.cases {
@@ -117,6 +119,27 @@ fn failures(runs: &[(i64, MovedRun)]) {
     let sql = format!(
         "UPDATE wf.failures AS f SET step_no = n.to_step, visit = n.to_visit FROM {RUNS}
          WHERE f.case_id = n.case_id AND f.step_no = n.step_no AND f.visit = n.visit AND f.resolved_at IS NULL"
+    );
+    spi::query(&sql, &run_args(runs));
+}
+
+/// The open runs that wait for other cases keep them. What waited in a run that is over is history.
+fn links(ids: &[i64], runs: &[(i64, MovedRun)]) {
+    spi::query(
+        "UPDATE wf.case_links AS l SET step_no = NULL, visit = NULL
+         WHERE l.started_by = ANY ($1) AND l.step_no IS NOT NULL AND NOT EXISTS (
+             SELECT FROM (SELECT unnest($2::bigint[]) AS case_id, unnest($3::int2[]) AS step_no, unnest($4::int2[]) AS visit) AS n
+             WHERE n.case_id = l.started_by AND n.step_no = l.step_no AND n.visit = l.visit)",
+        &[
+            array(ids.iter().copied()),
+            array(runs.iter().map(|(id, _)| *id)),
+            array(runs.iter().map(|(_, run)| run.from.0)),
+            array(runs.iter().map(|(_, run)| run.from.1)),
+        ],
+    );
+    let sql = format!(
+        "UPDATE wf.case_links AS l SET step_no = n.to_step, visit = n.to_visit FROM {RUNS}
+         WHERE l.started_by = n.case_id AND l.step_no = n.step_no AND l.visit = n.visit"
     );
     spi::query(&sql, &run_args(runs));
 }

@@ -336,6 +336,8 @@ impl Play {
         self.out.suppressions.extend(out.suppressions);
         self.out.failures.extend(out.failures);
         self.out.starts.extend(out.starts);
+        self.out.awaited_by.extend(out.awaited_by);
+        self.out.awaiting.extend(out.awaiting);
         self.out.resolved.extend(out.resolved);
     }
 
