@@ -93,7 +93,7 @@ fn a_case_that_waits_goes_on_when_the_last_of_the_others_has_ended_and_only_once
     tell(&mut play, &awaited);
     assert_eq!(play.out.history.len(), rows);
     // Whoever was waited for is told by the end of the case that waits, and by nothing else here.
-    assert_eq!(play.out.awaited_by, []);
+    assert!(play.out.awaited_by.is_empty());
     play.case.memory.awaited_by = Some(3);
     play.case.no_longer_awaited("x", &mut play.out);
     assert_eq!(play.ended(), ("completed", "completed", ""));
