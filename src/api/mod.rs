@@ -59,8 +59,8 @@ pub fn given<T>(name: &str, value: Option<T>) -> T {
         raise_as(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             format!("argument {name} must not be null"),
-            None,
-            None,
+            Some("It has no default.".to_owned()),
+            Some(format!("Give {name} a value.")),
         )
     })
 }

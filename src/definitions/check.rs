@@ -14,7 +14,6 @@ use super::expression;
 use crate::engine::context::Context;
 use crate::engine::erp_update::update_sql;
 use crate::engine::reads::read_sql;
-use crate::engine::versions::roles;
 use crate::pg::acting::as_role;
 use crate::pg::spi::{self, Plan};
 use crate::pg::subtransaction::attempt;
@@ -24,7 +23,9 @@ use crate::subjects::subject::{self, Subject};
 /// All findings about a document, as `owner` would run it.
 pub fn findings(document: Document, owner: Oid) -> Vec<Finding> {
     let subject = subject::id_of(&document.head.subject).and_then(subject::find);
-    let roles = subject.as_ref().map_or_else(Roles::default, |s| roles(s));
+    let roles = subject
+        .as_ref()
+        .map_or_else(Roles::default, |s| s.roles.clone());
     let program = Program::compile(document, roles);
     let mut findings = validate(&program);
     surroundings(&program, &mut findings);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::Oid;
 use workflow_core::document::Document;
-use workflow_core::program::{Program, Roles};
+use workflow_core::program::Program;
 use workflow_core::template::Limits;
 use workflow_core::{Error, ErrorCode};
 
@@ -72,7 +72,7 @@ fn load(id: i32) -> Version {
     document.head.name = row.must(4);
     let subject = subject::by_name(&document.head.subject);
     subject.require_usable();
-    let mut program = Program::compile(document, roles(&subject));
+    let mut program = Program::compile(document, subject.roles.clone());
     program.templates.set_limits(Limits {
         fuel: settings::template_fuel(),
         ..Limits::default()
@@ -85,18 +85,6 @@ fn load(id: i32) -> Version {
         subject,
         reads: ReadPlans::default(),
         ran_on: Cell::new(false),
-    }
-}
-
-/// The roles of a subject's columns, as the rules want them.
-pub fn roles(subject: &Subject) -> Roles {
-    Roles {
-        email: subject.roles.email.clone(),
-        phone: subject.roles.phone.clone(),
-        address: subject.roles.address.clone(),
-        locale: subject.roles.locale.clone(),
-        time_zone: subject.roles.time_zone.clone(),
-        account: subject.roles.account.clone(),
     }
 }
 

@@ -27,6 +27,6 @@ fn program_of(version: i32) -> Program {
     };
     let document = Document::parse(&row.must::<String>(1)).or_raise();
     let subject = subject::id_of(&document.head.subject).and_then(subject::find);
-    let roles = subject.map_or_else(Default::default, |s| crate::engine::versions::roles(&s));
+    let roles = subject.map_or_else(Default::default, |s| s.roles.clone());
     Program::compile(document, roles)
 }

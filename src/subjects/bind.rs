@@ -5,9 +5,11 @@ use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 
 use super::config::{Argument, BoundColumn};
-use super::subject::{self, as_engine};
+use super::subject;
 use super::validate::{self, Table, refuse};
 use super::{install, keys, watch};
+use crate::api::given;
+use crate::engine::as_engine;
 use crate::pg::acting::{acts_for, current_role, role_name};
 use crate::pg::raise::internal;
 use crate::pg::spi;
@@ -15,18 +17,6 @@ use crate::pg::types::{arg, array, optional};
 
 /// A subject's name and the suffix of its view must fit into an identifier.
 const NAME_BYTES: usize = 57;
-
-/// An argument that must not be NULL.
-pub fn given<T>(argument: &str, value: Option<T>) -> T {
-    value.unwrap_or_else(|| {
-        refuse(
-            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            format!("argument {argument} is null"),
-            "It has no default.",
-            format!("Give {argument} a value."),
-        )
-    })
-}
 
 struct Existing {
     id: i32,

@@ -7,9 +7,11 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 
 use super::append::{self, PACK, Tag, Text};
-use super::bind::{given, require_owner};
-use super::subject::{self, Subject, as_engine};
+use super::bind::require_owner;
+use super::subject::{self, Subject};
 use super::{keys, watch};
+use crate::api::given;
+use crate::engine::as_engine;
 use crate::pg::acting::{as_role, current_role};
 use crate::pg::spi;
 use crate::pg::types::{Char, arg, array};

@@ -10,8 +10,8 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
 use super::config::Argument;
 use super::keys;
-use super::subject::as_engine;
 use super::validate::refuse;
+use crate::engine::as_engine;
 use crate::pg::acting::{extension_oid, role_name};
 use crate::pg::raise::internal;
 use crate::pg::spi;

@@ -5,8 +5,9 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 
 use super::config::BoundColumn;
+use super::keys;
 use super::names::{self, Name};
-use super::{keys, subject};
+use crate::engine::as_engine;
 use crate::pg::acting::{acts_for, as_role};
 use crate::pg::raise::raise_as;
 use crate::pg::spi::{self, Plan};
@@ -64,7 +65,7 @@ impl Table {
 /// The table that may be bound or watched by the role: an ordinary or partitioned, permanent table that it owns or has
 /// the TRIGGER privilege on.
 pub fn table(relation: Oid, caller: Oid, verb: &str) -> Table {
-    let found = subject::as_engine(|| {
+    let found = as_engine(|| {
         spi::query(
             "SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.relkind, c.relpersistence, \
                     c.relowner \
@@ -149,7 +150,7 @@ pub fn table(relation: Oid, caller: Oid, verb: &str) -> Table {
 }
 
 fn columns(relation: Oid) -> Vec<(String, i16, Oid)> {
-    subject::as_engine(|| {
+    as_engine(|| {
         spi::query(
             "SELECT a.attname::pg_catalog.text, a.attnum, a.atttypid FROM pg_catalog.pg_attribute AS a \
              WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
@@ -164,7 +165,7 @@ fn columns(relation: Oid) -> Vec<(String, i16, Oid)> {
 
 /// A partition of a table that is bound already would note every change twice.
 pub fn not_below_bound(table: &Table) {
-    let parent = subject::as_engine(|| {
+    let parent = as_engine(|| {
         spi::query(
             "SELECT s.name FROM pg_catalog.pg_partition_ancestors($1) AS a (relid) \
              JOIN wf.subjects AS s ON s.relation::pg_catalog.oid OPERATOR(pg_catalog.=) a.relid::pg_catalog.oid \
@@ -237,7 +238,7 @@ pub fn unique_key(table: &Table, key: &[String]) {
         .map(|(_, number, _)| *number)
         .collect();
     numbers.sort_unstable();
-    let unique = subject::as_engine(|| {
+    let unique = as_engine(|| {
         !spi::query(
             "SELECT 1 FROM pg_catalog.pg_index AS i \
              WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid \

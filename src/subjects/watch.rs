@@ -5,11 +5,13 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
-use super::bind::{given, require_owner, type_list};
+use super::bind::{require_owner, type_list};
 use super::config::{Argument, BoundColumn};
-use super::subject::{self, Subject, as_engine};
+use super::subject::{self, Subject};
 use super::validate::{self, Table, refuse};
 use super::{install, keys};
+use crate::api::given;
+use crate::engine::as_engine;
 use crate::pg::acting::current_role;
 use crate::pg::raise::internal;
 use crate::pg::spi::{self, Plan};

@@ -72,7 +72,7 @@ mod tests {
         );
         says(
             "SELECT wf.bind_subject(NULL, 'erp.t', 'id')",
-            &["22004", "name is null"],
+            &["22004", "name must not be null"],
         );
         says(
             "SELECT wf.bind_subject(repeat('x', 58), 'erp.t', 'id')",

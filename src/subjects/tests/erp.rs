@@ -162,7 +162,7 @@ mod tests {
              UPDATE w SET company = 3; UPDATE w SET state = 'b'; UPDATE w SET report = repeat('s', 12000)");
         assert_eq!(inbox(), "u:1 u:1");
         assert_eq!(
-            subject::by_name("w").roles.tenant.as_deref(),
+            text("SELECT tenant_column FROM wf.subjects WHERE name = 'w'").as_deref(),
             Some("company")
         );
     }
