@@ -36,7 +36,7 @@ enum Verdict {
 const POSITIONS: usize = 20_000;
 
 fn explore(program: &Program) -> Verdict {
-    let Ok(first) = arrive(program, Vec::new(), 1, &[]) else {
+    let Ok(first) = arrive(program, Vec::new(), 1, &[], false) else {
         return Verdict::Unknown;
     };
     let mut seen = HashSet::from([first.clone()]);
@@ -80,18 +80,18 @@ fn moves(program: &Program, tokens: &[Token], index: usize) -> Result<Vec<Vec<To
         let inside = [&branches[..], &[no]].concat();
         for taken in forks(program, step) {
             let mut all = rest.clone();
-            for target in taken {
-                all = arrive(program, all, target, &inside)?;
+            for (sent, target) in (1..).zip(&taken) {
+                all = arrive(program, all, *target, &inside, sent < taken.len())?;
             }
             moved.push(all);
         }
     } else {
         for target in targets {
-            moved.push(arrive(program, rest.clone(), target, &branches)?);
+            moved.push(arrive(program, rest.clone(), target, &branches, false)?);
         }
     }
     if let Some(next) = step.next {
-        moved.push(arrive(program, rest, next, &branches)?);
+        moved.push(arrive(program, rest, next, &branches, false)?);
     }
     Ok(moved)
 }
@@ -115,12 +115,13 @@ fn forks(program: &Program, step: &CompiledStep) -> Vec<Vec<StepNo>> {
         .collect()
 }
 
-/// A token comes to a step from a branch of these parallel steps.
+/// A token comes to a step from a branch of these parallel steps; `more` when the fork that sends it has others to send.
 fn arrive(
     program: &Program,
     mut tokens: Vec<Token>,
     no: StepNo,
     branches: &[StepNo],
+    more: bool,
 ) -> Result<Vec<Token>, Verdict> {
     let step = program.step(no).unwrap();
     let here = tokens.iter_mut().find(|(at, _, _)| *at == no);
@@ -143,7 +144,7 @@ fn arrive(
             tokens.retain(|(at, _, _)| *at != no);
             let inside = |token: &Token| token.2.starts_with(branches);
             let by_condition = program.step_named(of).unwrap().kind.forks_by_condition();
-            if come >= step.needs || by_condition && !tokens.iter().any(inside) {
+            if come >= step.needs || by_condition && !more && !tokens.iter().any(inside) {
                 if step.needs < step.branches {
                     tokens.retain(|token| !inside(token));
                 }
