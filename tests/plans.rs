@@ -162,3 +162,50 @@ fn a_claim_reads_few_pages_with_a_million_steps_waiting_whatever_the_statistics_
     db.exec("ANALYZE");
     claim("fresh statistics", &mut db.connect());
 }
+
+#[test]
+fn a_lease_reads_few_pages_with_a_million_messages_waiting_whatever_the_statistics_say() {
+    const DUE: u64 = 20;
+    let mut db = almost_empty();
+    let mut with_old_plans = db.connect();
+    for _ in 0..100 {
+        with_old_plans.exec("SELECT wf.lease_messages()");
+    }
+    add_cases(&mut db);
+    // For another day, with a sender, and long gone; and changes of other rows that could not be looked at.
+    db.exec(&format!(
+        "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state, attempts,
+                                created_at, not_before, not_after, finished_at)
+         SELECT 'invoice', c.key, 'email', '{{}}', c.case_id, 1, m.visit, m.state, 1,
+                now(), now() + m.wait, now() + interval '10 days', CASE WHEN m.state = 'sent' THEN now() END
+         FROM wf.cases AS c,
+              (VALUES (1, 'queued'::wf.message_state, interval '1 day'), (2, 'leased', '1 hour'),
+                      (3, 'sent', '-1 hour'), (4, 'deferred', '1 hour')) AS m(visit, state, wait)
+         WHERE c.key::bigint > 1000000;
+         INSERT INTO wf.inbox (subject_id, key, op, failed_at)
+         SELECT s.subject_id, (9000000 + n)::text, 'u', now() FROM wf.subjects AS s, generate_series(1, {CASES}) AS n"
+    ));
+    db.expect("SELECT count(*) FROM wf.outbox", &[MILLION]);
+
+    let lease = |name: &str, session: &mut Session| {
+        start_due(session, DUE);
+        session.run_due();
+        let used = uses(session, "outbox_lease");
+        let mut leased = 0;
+        let read = reading(session, |session| {
+            leased = session.rows("SELECT * FROM wf.lease_messages('email', 100)").len();
+        });
+        assert_eq!(leased as u64, DUE, "{name}");
+        is_bounded(
+            name,
+            &read,
+            &["outbox", "cases", "case_subjects", "inbox"],
+            60 * DUE as i64,
+        );
+        assert!(uses(session, "outbox_lease") > used, "{name}");
+    };
+    lease("plans of empty tables", &mut with_old_plans);
+    lease("old statistics", &mut db.connect());
+    db.exec("ANALYZE");
+    lease("fresh statistics", &mut db.connect());
+}

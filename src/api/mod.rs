@@ -120,6 +120,15 @@ pub type Act<'a> = dyn Fn(&mut Batch, usize, &Facts<'_>) -> Result<(), Error> + 
 ///
 /// The running on is tried in a subtransaction. If the database raises an error there, the acts are done without it.
 pub fn act(cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
+    act_and(true, cases, actor, op)
+}
+
+/// The same, but what is due after it is left to the workers, or to the next wf.run_due.
+pub fn act_only(cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
+    act_and(false, cases, actor, op)
+}
+
+fn act_and(run_on: bool, cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
     let found = Cell::new(0);
     let whole = |run_on: bool| -> Result<(), Error> {
         let mut batch = Batch::load(cases, actor);
@@ -138,9 +147,10 @@ pub fn act(cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
         batch.flush();
         Ok(())
     };
-    let result = match attempt(AssertUnwindSafe(|| whole(true))) {
+    let result = match attempt(AssertUnwindSafe(|| whole(run_on))) {
         Ok(result) => result,
         Err(failure) if failure.is_interrupt() => failure.raise(),
+        Err(failure) if !run_on => failure.raise(),
         Err(_) => whole(false),
     };
     if let Err(error) = result {

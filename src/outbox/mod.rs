@@ -123,6 +123,10 @@ type Leased = (
 );
 
 /// The one statement that leases, with everything that can keep a message here.
+///
+/// It is written so that no plan of it can read more than the messages it hands over and those in between, whatever the
+/// planner knows: `OFFSET 0` keeps a question from becoming a join, the order comes from one index only, and the rows
+/// that were locked are found by their place.
 fn lease_channel(
     channel: &str,
     limit: i64,
@@ -132,22 +136,26 @@ fn lease_channel(
 ) {
     let rows = spi::query(
         "WITH due AS MATERIALIZED (
-             SELECT o.message_id
-             FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
+             SELECT o.ctid AS place
+             FROM wf.outbox AS o
              WHERE o.type = $1 AND o.state IN ('queued', 'leased') AND o.not_before <= $5
                AND (o.not_after IS NULL OR o.not_after > $5)
-               AND c.state IN ('running', 'completed')
+               AND (SELECT c.state IN ('running', 'completed') FROM wf.cases AS c WHERE c.case_id = o.case_id)
                AND NOT EXISTS (
-                   SELECT FROM wf.case_subjects AS s JOIN wf.inbox AS i ON i.subject_id = s.subject_id
-                   WHERE s.case_id = o.case_id AND i.key = s.key)
-               AND NOT EXISTS (
-                   SELECT FROM wf.case_subjects AS s JOIN wf.inbox AS i ON i.subject_id = s.subject_id
-                   WHERE s.case_id = o.case_id AND i.key IS NULL)
+                   SELECT FROM wf.case_subjects AS s
+                   WHERE s.case_id = o.case_id
+                     AND (s.subject_id = ANY (ARRAY(
+                             SELECT b.subject_id FROM wf.subjects AS b
+                             WHERE EXISTS (SELECT FROM wf.inbox AS i WHERE i.subject_id = b.subject_id AND i.key IS NULL
+                                           OFFSET 0)))
+                          OR EXISTS (SELECT FROM wf.inbox AS i WHERE i.subject_id = s.subject_id AND i.key = s.key
+                                     OFFSET 0))
+                   OFFSET 0)
              ORDER BY o.not_before LIMIT $2
-             FOR UPDATE OF o SKIP LOCKED)
+             FOR UPDATE SKIP LOCKED)
          UPDATE wf.outbox AS o
          SET state = 'leased', attempts = o.attempts + 1, not_before = $3, sender = $4
-         FROM due AS d WHERE o.message_id = d.message_id
+         FROM due AS d WHERE o.ctid = d.place
          RETURNING o.message_id, o.case_id, o.payload ->> 'to', o.payload::text, o.idempotency_key,
                    o.attempts::int4",
         &[

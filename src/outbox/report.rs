@@ -10,13 +10,17 @@ use workflow_core::kinds::DoneWhen;
 use workflow_core::{Error, ErrorCode};
 
 use super::{after, retry_pause};
-use crate::api::{act, actor, given, now};
+use crate::api::{act, act_only, actor, given, now};
 use crate::engine::as_engine;
 use crate::engine::batch::lock_waiting;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, array_of, optional};
 use crate::settings;
+
+/// With more cases than this in one call, their next steps are left to the workers: a sender should not wait for the
+/// next round of messages to be written, which the workers do meanwhile.
+const RUN_ON: usize = 50;
 
 /// A message row, by what its case needs to know.
 struct Message {
@@ -234,6 +238,7 @@ fn settle(cases: &[i64], messages: &[Message], actor: &str, how_far: DoneWhen) {
         return;
     }
     let by_case = by_case(messages);
+    let act = if cases.len() > RUN_ON { act_only } else { act };
     act(cases, actor, &|batch, index, facts| {
         let env = batch.context.env();
         let case = &mut batch.cases[index].case;
