@@ -15,6 +15,7 @@ CREATE TABLE wf.versions (
     workflow_id  integer NOT NULL REFERENCES wf.workflows ON DELETE CASCADE,
     number       integer NOT NULL,
     state        wf.version_state NOT NULL DEFAULT 'draft',
+    kind         text NOT NULL DEFAULT 'custom',  -- what state of a claim it stands for
     subject_id   integer,                  -- set when published
     -- Two versions that differ in what people read only. The documents never change; what running cases say does:
     content_of   integer,                  -- the version whose structure it has, published just before it; null: its own

@@ -45,8 +45,9 @@ BEGIN
                 retry,skip,reconcile,migrate,validate,validate_document,document_schema,export,diagram,explain,simulate,
                 define,import,clone,publish,enable,disable,
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
+                charge,waive_charge,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
-            tables := tables || '{notes,documents,absences,members}'::text[];
+            tables := tables || '{notes,documents,absences,members,charges}'::text[];
         WHEN 'agent' THEN
             functions := '{now,complete,complete_step,push_button,branch,
                 claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
@@ -57,6 +58,7 @@ BEGIN
             views := '{}';
         WHEN 'reader' THEN
             functions := '{now,workers,diagram,explain}';
+            tables := tables || '{charges}'::text[];
         ELSE
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
                 MESSAGE = format('there is no kind of role %L', kind),

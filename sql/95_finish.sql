@@ -19,6 +19,7 @@ COMMENT ON COLUMN wf.workflows.owner IS 'With its rights, and no others, the wor
 COMMENT ON COLUMN wf.workflows.dropped_at IS 'When it was dropped: then only the cases that it had still name it.';
 COMMENT ON TABLE wf.versions IS 'The versions of the workflows. A published one never changes again.';
 COMMENT ON COLUMN wf.versions.document IS 'The definition; phases, steps, transitions and templates are rows made from it.';
+COMMENT ON COLUMN wf.versions.kind IS 'What state of a claim the workflow stands for: breathing_space, main_outreach, payment_plan, on_hold, retry, process, custom.';
 COMMENT ON COLUMN wf.versions.subject_id IS 'The bound table; set when published.';
 COMMENT ON TABLE wf.phases IS 'The phases of each version, in order.';
 COMMENT ON TABLE wf.steps IS 'The steps of each version, in the order of the document.';

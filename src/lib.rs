@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 mod api;
 #[cfg(any(test, feature = "pg_test"))]
 mod catalogue_tests;
+mod collections;
 mod definitions;
 mod engine;
 mod insight;
@@ -120,9 +121,14 @@ extension_sql_file!(
     requires = ["people"]
 );
 extension_sql_file!(
+    "../sql/58_collections.sql",
+    name = "collections",
+    requires = ["migrate"]
+);
+extension_sql_file!(
     "../sql/60_views.sql",
     name = "views",
-    requires = ["migrate"]
+    requires = ["collections"]
 );
 extension_sql_file!(
     "../sql/61_views_comments.sql",

@@ -193,7 +193,9 @@ fn a_lease_reads_few_pages_with_a_million_messages_waiting_whatever_the_statisti
         let used = uses(session, "outbox_lease");
         let mut leased = 0;
         let read = reading(session, |session| {
-            leased = session.rows("SELECT * FROM wf.lease_messages('email', 100)").len();
+            leased = session
+                .rows("SELECT * FROM wf.lease_messages('email', 100)")
+                .len();
         });
         assert_eq!(leased as u64, DUE, "{name}");
         is_bounded(

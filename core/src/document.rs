@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::calendar::Roll;
+use crate::collections::WorkflowKind;
 use crate::dates::DateRule;
 use crate::kinds::{self, StepKind};
 use crate::people::{Escalate, Link};
@@ -40,6 +41,9 @@ pub struct Head {
     pub format: u32,
     /// Name of the workflow: unique in the database, and what every function takes.
     pub name: String,
+    /// What state of a claim the workflow stands for; `custom` if absent.
+    #[serde(default)]
+    pub kind: WorkflowKind,
     /// Title for people.
     #[serde(default)]
     pub title: Option<String>,
@@ -89,6 +93,9 @@ pub struct StartRule {
     /// When the case starts; at once if absent.
     #[serde(default)]
     pub on: Option<DateRule>,
+    /// A workflow that comes before this one: while it is on, no row starts here, for its cases continue with this.
+    #[serde(default)]
+    pub without: Option<String>,
     /// What to do for a row that comes after its start date.
     #[serde(default)]
     pub late: Late,

@@ -9,12 +9,14 @@
 //! * `dates`, `calendar`, `window`: when
 //! * `template`: what a message says
 //! * `people`: what steps say about those who settle them
+//! * `collections`: kinds of workflow, charges, promises, payment plans
 //! * `explain`: why a case is where it is
 //! * `diagram`: a workflow drawn, with a case's position in it
 //!
 //! The shell (the extension in `src/`) reads rows, calls in here, and writes the effects.
 
 pub mod calendar;
+pub mod collections;
 pub mod dates;
 pub mod diagram;
 pub mod document;

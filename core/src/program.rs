@@ -14,6 +14,7 @@ use crate::dates::{Anchor, DateRule};
 use crate::document::{Document, Late, Step, StopRule};
 use crate::kinds::{Leg, Nature, StepKind};
 use crate::people::People;
+use crate::row::ColumnType;
 use crate::template::{TemplateFinding, Templates};
 
 /// A step's number in its version, from 1 in document order; 0 is the start of a planned case.
@@ -114,6 +115,17 @@ pub struct Read {
     pub conditions: Vec<String>,
     /// Columns by name.
     pub columns: Vec<String>,
+    /// SQL expressions, answered as columns under names of their own.
+    pub values: Vec<Value>,
+}
+
+/// An SQL expression whose value is read as if it were a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// Under which the row has it; see [`value_name`].
+    pub name: String,
+    pub sql: String,
+    pub kind: ColumnType,
 }
 
 /// A compiled version.
@@ -240,6 +252,7 @@ impl Program {
         Read {
             conditions: stops.chain(start).collect(),
             columns: self.base_columns().into_iter().collect(),
+            values: Vec::new(),
         }
     }
 
@@ -262,6 +275,7 @@ impl Program {
         Read {
             conditions: stops.chain(step.when.clone()).chain(own).collect(),
             columns: columns.into_iter().collect(),
+            values: step_values(step),
         }
     }
 
@@ -395,6 +409,22 @@ impl Program {
 /// The name under which a text that stands in a step is compiled. The space keeps it apart from template names.
 pub fn inline_name(step: &str, index: usize) -> String {
     format!("{step} text {}", index + 1)
+}
+
+/// The name under which a value that a step's field gives is read. The blanks keep it apart from columns.
+pub fn value_name(step: &str, field: &str) -> String {
+    format!("{field} of step {step}")
+}
+
+fn step_values(step: &CompiledStep) -> Vec<Value> {
+    let values = step.kind.values().into_iter();
+    values
+        .map(|(field, sql, kind)| Value {
+            name: value_name(&step.name, field),
+            sql: sql.to_owned(),
+            kind,
+        })
+        .collect()
 }
 
 fn compile_step(

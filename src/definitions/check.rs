@@ -6,14 +6,14 @@ use std::panic::AssertUnwindSafe;
 use pgrx::pg_sys::Oid;
 use workflow_core::document::Document;
 use workflow_core::finding::{Finding, Findings};
-use workflow_core::program::{Program, Read, Roles};
+use workflow_core::program::{Program, Read, Roles, Value};
 use workflow_core::row::{ColumnType, Columns};
 use workflow_core::validate::{ColumnUse, SqlScope, SqlText, sql_texts, subject_columns, validate};
 
 use super::expression;
 use crate::engine::context::Context;
 use crate::engine::erp_update::update_sql;
-use crate::engine::reads::read_sql;
+use crate::engine::reads::{read_columns, read_sql};
 use crate::pg::acting::as_role;
 use crate::pg::spi::{self, Plan};
 use crate::pg::subtransaction::attempt;
@@ -214,9 +214,21 @@ fn sql(text: &SqlText, subject: &Subject, owner: Oid, findings: &mut Findings) {
             SqlScope::Start | SqlScope::Subject => {
                 let read = Read {
                     conditions: vec![text.sql.clone()],
-                    columns: Vec::new(),
+                    ..Read::default()
                 };
                 read_sql(subject, &read, &Columns::default())
+            }
+            SqlScope::Value { kind } => {
+                let value = Value {
+                    name: "value".to_owned(),
+                    sql: text.sql.clone(),
+                    kind: *kind,
+                };
+                let read = Read {
+                    values: vec![value],
+                    ..Read::default()
+                };
+                read_sql(subject, &read, &read_columns(subject, &read))
             }
             SqlScope::Write { column } => update_sql(subject, &[(column, &text.sql)]),
         };

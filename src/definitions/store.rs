@@ -52,18 +52,19 @@ pub fn save_draft(
             (row.must(1), None)
         }
     };
+    let kind = document.head.kind.name();
     let rows = match draft {
         Some(draft) => spi::query(
-            "UPDATE wf.versions AS v SET document = $2::json, saved_at = $3, saved_by = $4
+            "UPDATE wf.versions AS v SET document = $2::json, saved_at = $3, saved_by = $4, kind = $5
              WHERE v.version_id = $1 RETURNING v.version_id, v.number",
-            &[arg(draft), arg(text), arg(now()), arg(actor)],
+            &[arg(draft), arg(text), arg(now()), arg(actor), arg(kind)],
         ),
         None => spi::query(
-            "INSERT INTO wf.versions (workflow_id, number, document, saved_at, saved_by)
-             SELECT $1, coalesce(max(v.number), 0) + 1, $2::json, $3, $4
+            "INSERT INTO wf.versions (workflow_id, number, document, saved_at, saved_by, kind)
+             SELECT $1, coalesce(max(v.number), 0) + 1, $2::json, $3, $4, $5
              FROM wf.versions AS v WHERE v.workflow_id = $1
              RETURNING version_id, number",
-            &[arg(workflow), arg(text), arg(now()), arg(actor)],
+            &[arg(workflow), arg(text), arg(now()), arg(actor), arg(kind)],
         ),
     };
     let Some(row) = rows.first() else {

@@ -18,6 +18,7 @@ use super::reads::{Answers, Purpose, Question, ReadPlan};
 use super::versions::{Version, version};
 use super::write;
 use super::{another, awaited};
+use crate::collections;
 use crate::pg::raise::internal;
 use crate::pg::spi::{self, RowRef, Rows};
 use crate::pg::types::{arg, array};
@@ -244,6 +245,9 @@ impl Batch {
     pub fn flush(mut self) -> Vec<Loaded> {
         if !self.notices.is_empty() {
             awaited::look(&mut self);
+        }
+        if !self.effects.charges.is_empty() {
+            collections::charge(&mut self);
         }
         if !self.effects.starts.is_empty() {
             another::start(&mut self);

@@ -1,6 +1,6 @@
 //! Which rows may get a case, and cases for those that a start rule takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use workflow_core::document::Again;
@@ -9,7 +9,7 @@ use workflow_core::program::Read;
 
 use super::batch::{Batch, new_case, new_case_ids};
 use super::reads::{Purpose, Question};
-use super::versions::Version;
+use super::versions::{Version, find_workflow};
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
 
@@ -19,7 +19,10 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
     let Some(rule) = program.document.start.as_ref() else {
         return 0;
     };
-    let candidates = free_for_rule(version, keys, rule.again);
+    let mut candidates = free_for_rule(version, keys, rule.again);
+    if let Some(before) = &rule.without {
+        without(version, before, &mut candidates);
+    }
     if candidates.is_empty() {
         return 0;
     }
@@ -63,6 +66,29 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
     }
     batch.flush();
     count
+}
+
+/// Of the rows that a start rule may take, those that do not come from another workflow: none while that one is on, and
+/// none that it has had.
+fn without(version: &Version, before: &str, places: &mut Vec<Place>) {
+    let Some(before) = find_workflow(before).filter(|_| !places.is_empty()) else {
+        return;
+    };
+    if before.enabled && before.published.is_some() {
+        places.clear();
+        return;
+    }
+    let rows = spi::query(
+        "SELECT s.key FROM wf.case_subjects AS s
+         WHERE s.key = ANY ($1) AND s.subject_id = $2 AND s.workflow_id = $3 AND s.slot = 0",
+        &[
+            array(places.iter().map(|place| place.key.as_str())),
+            arg(version.subject.id),
+            arg(before.id),
+        ],
+    );
+    let had: HashSet<String> = rows.iter().map(|row| row.must(1)).collect();
+    places.retain(|place| !had.contains(&place.key));
 }
 
 /// What enrolling reads: the start condition, and the subject's own idea of which rows may have a case.

@@ -17,7 +17,7 @@ use crate::pg::acting::as_role;
 use crate::pg::raise::raise;
 use crate::pg::spi::Kept;
 use crate::pg::types::{ToArg, array, array_of};
-use crate::subjects::subject::{Subject, column_expression};
+use crate::subjects::subject::{Subject, column_expression, value_expression};
 
 /// One case's part of a read: its subject's key and what conditions may look at besides the row.
 pub struct Question<'a> {
@@ -144,7 +144,11 @@ pub fn read_sql(subject: &Subject, read: &Read, columns: &Columns) -> String {
     for (position, name) in columns.names().iter().enumerate() {
         if let Some(kind) = columns.column_type(position) {
             select.push_str(", ");
-            select.push_str(&column_expression("d", name, kind));
+            let value = read.values.iter().find(|value| value.name == *name);
+            select.push_str(&match value {
+                Some(value) => value_expression(&value.sql, kind),
+                None => column_expression("d", name, kind),
+            });
         }
     }
     format!(
@@ -158,24 +162,27 @@ pub fn read_sql(subject: &Subject, read: &Read, columns: &Columns) -> String {
     )
 }
 
-/// The types of the columns that a read names. Raises 42703 for a column that the details do not have.
+/// The types of the columns that a read names, and of its values. Raises 42703 for a column that the details do not have.
 pub fn read_columns(subject: &Subject, read: &Read) -> Columns {
     let known = subject.details_columns();
-    Columns::new(read.columns.iter().map(|name| {
-        match known.iter().find(|(column, _)| column == name) {
-            Some((column, kind)) => (column.clone(), *kind),
-            None => raise(
-                Error::new(
-                    ErrorCode::Unknown,
-                    format!(
-                        "the details of subject \"{}\" have no column \"{name}\"",
-                        subject.name
-                    ),
-                )
-                .hint("Add it to the details view, or take it out of the workflow."),
-            ),
-        }
-    }))
+    let values = read.values.iter().map(|v| (v.name.clone(), v.kind));
+    let columns =
+        read.columns.iter().map(
+            |name| match known.iter().find(|(column, _)| column == name) {
+                Some((column, kind)) => (column.clone(), *kind),
+                None => raise(
+                    Error::new(
+                        ErrorCode::Unknown,
+                        format!(
+                            "the details of subject \"{}\" have no column \"{name}\"",
+                            subject.name
+                        ),
+                    )
+                    .hint("Add it to the details view, or take it out of the workflow."),
+                ),
+            },
+        );
+    Columns::new(columns.chain(values))
 }
 
 impl ReadPlan {
@@ -190,6 +197,7 @@ impl ReadPlan {
             let before = all.conditions.len();
             all.conditions.extend(read.conditions);
             all.columns.extend(read.columns);
+            all.values.extend(read.values);
             parts.push((step, before..all.conditions.len()));
         }
         all.columns.sort();

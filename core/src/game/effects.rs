@@ -1,7 +1,8 @@
 //! What has to be written after a batch of moves. Plain rows; the shell turns each list into one statement.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
+use crate::collections::charges::Sum;
 use crate::kinds::Afterwards;
 use crate::people::Document;
 use crate::program::StepNo;
@@ -207,6 +208,22 @@ pub struct Awaited {
     pub vars: Option<String>,
 }
 
+/// A step run wants something charged to the row that its case is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargeRequest {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub label: String,
+    pub currency: Option<String>,
+    pub decimals: u32,
+    /// Where the subject is: suspensions are told in its days.
+    pub zone: String,
+    /// The day it is there.
+    pub today: NaiveDate,
+    pub sum: Sum,
+}
+
 /// Everything that a batch of moves wants written, besides the cases and tokens themselves.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -226,6 +243,8 @@ pub struct Effects {
     pub awaited_by: Vec<i64>,
     /// Cases that wait for one that has ended.
     pub awaiting: Vec<i64>,
+    /// To be met before the batch is written.
+    pub charges: Vec<ChargeRequest>,
     /// Step runs whose open incidents are over: (case, step, visit).
     pub resolved: Vec<(i64, StepNo, i16)>,
 }

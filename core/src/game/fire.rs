@@ -202,6 +202,7 @@ impl Case {
                     self.fail(index, &error, env, out);
                 }
             }
+            Then::Charge(charge) => self.ask_to_charge(index, step, charge, facts, env, out),
             Then::Write => return Fired::Write,
             Then::Fork => self.fork(index, step, None, facts, env, out),
             Then::Split(legs) => self.fork(index, step, Some(&legs), facts, env, out),

@@ -6,7 +6,7 @@
 //!
 //! * `enter`: a case begins           * `fire`: a token's time has come
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
-//! * `another`: cases that start others
+//! * `another`: cases that start others  * `charge`: fees and interest
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
 //! * `people`: four eyes, documents, escalation, who is told
@@ -18,6 +18,7 @@ mod branches;
 mod calls;
 mod cancel;
 mod case;
+mod charge;
 mod effects;
 mod enter;
 mod fire;
@@ -34,8 +35,9 @@ pub(crate) mod tests;
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
-    AssignmentRow, Awaited, DocumentRow, Effects, Event, Failure, HistoryRow, MessageRow,
-    MessageState, NoteRow, NotificationRow, StartRequest, Suppression, TaskMove, TaskRow,
+    AssignmentRow, Awaited, ChargeRequest, DocumentRow, Effects, Event, Failure, HistoryRow,
+    MessageRow, MessageState, NoteRow, NotificationRow, StartRequest, Suppression, TaskMove,
+    TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
 pub use migrate::{KeptTask, Moved, MovedRun, PastRun};

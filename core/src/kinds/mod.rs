@@ -5,6 +5,7 @@
 //! kind is a new file and an entry here, and no branch anywhere else.
 
 mod another;
+mod charge;
 mod control;
 mod event;
 mod first_of;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 use crate::Error;
 use crate::finding::Findings;
 use crate::people::Document;
+use crate::row::ColumnType;
 
 /// How a step of a kind behaves between its arrival and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +157,8 @@ pub enum Then<'a> {
     Assign { participant: &'a str, account: bool },
     /// Columns of the subject's row are set to SQL expressions; over when the row could be written.
     Write,
+    /// A fee or interest is charged, and the step is over.
+    Charge(&'a Charge),
     /// A token goes out on every leg.
     Fork,
     /// A token goes out on each of these legs.
@@ -212,6 +216,16 @@ pub trait StepKind: Debug {
     /// Columns of the subject's table that it writes, with the SQL expression for each.
     fn writes(&self) -> Vec<(&str, &str)> {
         Vec::new()
+    }
+
+    /// Values that it needs of the subject's row: the field, the SQL expression that stands there, and its type.
+    fn values(&self) -> Vec<(&'static str, &str, ColumnType)> {
+        Vec::new()
+    }
+
+    /// Whether it adds to what is owed.
+    fn charges(&self) -> bool {
+        false
     }
 
     /// The forking step that a join belongs to.
@@ -370,6 +384,7 @@ pub const KINDS: &[Entry] = &[
     entry::<record::Update>("update"),
     entry::<people::Notify>("notify"),
     entry::<people::Assign>("assign"),
+    entry::<charge::Charge>("charge"),
     entry::<control::Decision>("decision"),
     entry::<inclusive::Inclusive>("inclusive"),
     entry::<control::Wait>("wait"),
@@ -383,6 +398,7 @@ pub const KINDS: &[Entry] = &[
     entry::<control::Finish>("finish"),
 ];
 
+pub use charge::{Charge, Type as ChargeType};
 pub use event::event_of_button;
 
 /// Reads the fields of a kind.

@@ -10,7 +10,7 @@ mod lists;
 mod locale;
 mod machine;
 mod money;
-mod number;
+pub(crate) mod number;
 mod operators;
 mod scope;
 mod source;

@@ -75,14 +75,14 @@ impl<'a> Plain<'a> {
 
 /// A number that can be calculated with: `units / 10^scale`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Decimal {
+pub(crate) struct Decimal {
     units: i128,
     scale: u32,
 }
 
 impl Decimal {
     /// Reads a plain number; None if it has more digits than can be calculated with.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_DIGITS + 2 || !is_plain(text) {
             return None;
         }
@@ -110,7 +110,7 @@ impl Decimal {
         })
     }
 
-    pub(super) fn is_zero(self) -> bool {
+    pub(crate) fn is_zero(self) -> bool {
         self.units == 0
     }
 
@@ -145,12 +145,12 @@ impl Decimal {
         Some((self.rescaled(scale)?, other.rescaled(scale)?, scale))
     }
 
-    pub(super) fn compare(self, other: Self) -> Option<Ordering> {
+    pub(crate) fn compare(self, other: Self) -> Option<Ordering> {
         let (left, right, _) = self.aligned(other)?;
         Some(left.cmp(&right))
     }
 
-    pub(super) fn plus(self, other: Self) -> Option<Self> {
+    pub(crate) fn plus(self, other: Self) -> Option<Self> {
         let (left, right, scale) = self.aligned(other)?;
         Some(Self {
             units: left.checked_add(right)?,
@@ -158,11 +158,11 @@ impl Decimal {
         })
     }
 
-    pub(super) fn minus(self, other: Self) -> Option<Self> {
+    pub(crate) fn minus(self, other: Self) -> Option<Self> {
         self.plus(other.negated()?)
     }
 
-    pub(super) fn times(self, other: Self) -> Option<Self> {
+    pub(crate) fn times(self, other: Self) -> Option<Self> {
         let scale = self.scale.checked_add(other.scale).filter(|s| *s <= 38)?;
         Some(Self {
             units: self.units.checked_mul(other.units)?,
@@ -209,7 +209,7 @@ impl Decimal {
     }
 
     /// Rounded half away from zero, as PostgreSQL's `round(numeric, int)`; with exactly that many decimals.
-    pub(super) fn rounded(self, places: u32) -> Option<Self> {
+    pub(crate) fn rounded(self, places: u32) -> Option<Self> {
         if self.scale <= places {
             return Some(Self {
                 units: self.rescaled(places)?,
@@ -219,6 +219,21 @@ impl Decimal {
         let units = divide_rounding(self.units, 10_i128.checked_pow(self.scale - places)?)?;
         Some(Self {
             units,
+            scale: places,
+        })
+    }
+
+    /// The quotient with exactly that many decimals, rounded once, half away from zero.
+    pub(crate) fn divided_and_rounded(self, other: Self, places: u32) -> Option<Self> {
+        let up = places + other.scale;
+        let ten = |power| 10_i128.checked_pow(power);
+        let (numerator, denominator) = if up >= self.scale {
+            (self.units.checked_mul(ten(up - self.scale)?)?, other.units)
+        } else {
+            (self.units, other.units.checked_mul(ten(self.scale - up)?)?)
+        };
+        Some(Self {
+            units: divide_rounding(numerator, denominator)?,
             scale: places,
         })
     }

@@ -32,6 +32,7 @@ fn rules(program: &Program, findings: &mut Findings) {
                 "Say which rows get a case, or leave start out and use wf.start.",
             );
         }
+        check_not_blank("start", "without", start.without.as_deref(), findings);
         if start.late == Late::Ask && start.on.is_none() {
             findings.warning(
                 "start",

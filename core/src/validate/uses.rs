@@ -5,6 +5,7 @@ use std::fmt;
 use super::step_place;
 use crate::dates::Anchor;
 use crate::program::{Program, inline_name};
+use crate::row::ColumnType;
 
 /// How a definition uses a column of the subject's details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,8 @@ pub enum SqlScope {
     /// The new value of this column of the subject's own table: the row's columns, `vars` and `answers`; has to fit
     /// the column's type.
     Write { column: String },
+    /// A value of a running case: what a condition may look at. Of this type.
+    Value { kind: ColumnType },
 }
 
 /// An SQL text of the definition, to be prepared before publishing.
@@ -122,6 +125,9 @@ pub fn sql_texts(program: &Program) -> Vec<SqlText> {
             .chain(step.kind.conditions())
         {
             add(&place, condition, SqlScope::Subject);
+        }
+        for (_, value, kind) in step.kind.values() {
+            add(&place, value, SqlScope::Value { kind });
         }
         for (column, value) in step.kind.writes() {
             let column = column.to_owned();

@@ -15,7 +15,7 @@ use workflow_core::program::Roles;
 use workflow_core::row::ColumnType;
 
 pub use known::{by_name, find, forget, forget_checks, id_of, quarantine, table_column, unknown};
-pub use sql::{column_expression, column_type};
+pub use sql::{column_expression, column_type, value_expression};
 
 use crate::pg::acting::as_role;
 use crate::pg::raise::raise_as;

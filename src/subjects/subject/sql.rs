@@ -32,7 +32,20 @@ pub fn column_type(oid: Oid) -> ColumnType {
 /// SQL for a column's value as the text that the rules read (see `ColumnType`), whatever the session's settings.
 /// An infinite date or timestamp reads as NULL: there is no such day.
 pub fn column_expression(alias: &str, column: &str, kind: ColumnType) -> String {
-    let value = keys::column_sql(alias, column);
+    text_of(&keys::column_sql(alias, column), kind)
+}
+
+/// The same for an expression of a definition, which has to give a value that can be taken for the type. On lines of its
+/// own, so that a comment in it ends with it.
+pub fn value_expression(sql: &str, kind: ColumnType) -> String {
+    match kind {
+        ColumnType::Number => format!("(\n{sql}\n)::pg_catalog.numeric::pg_catalog.text"),
+        ColumnType::Date => text_of(&format!("(\n{sql}\n)::pg_catalog.date"), kind),
+        _ => text_of(&format!("\n{sql}\n"), kind),
+    }
+}
+
+fn text_of(value: &str, kind: ColumnType) -> String {
     match kind {
         ColumnType::Date => {
             format!("pg_catalog.to_char(({value})::pg_catalog.timestamp, 'YYYY-MM-DD')")

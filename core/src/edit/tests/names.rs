@@ -39,6 +39,7 @@ fn every_kind() -> Value {
         {"name": "tell", "kind": "notify", "to": "x", "text": "t", "next": "hand over"},
         {"name": "hand over", "kind": "assign", "as": "x", "to": "y", "next": "again"},
         {"name": "again", "kind": "repeat", "back_to": "ask", "max_visits": 2, "exhausted": "end"},
+        {"name": "bill", "kind": "charge", "charge": "fee", "amount": "40", "next": "end"},
         {"name": "another", "kind": "start_workflow", "workflow": "w", "next": "end"},
         {"name": "go on", "kind": "continue_with", "workflow": "w"},
         {"name": "sub", "kind": "sub_workflow", "workflow": "w", "outcomes": [{"name": "x", "next": "tell"}], "otherwise": "end"},

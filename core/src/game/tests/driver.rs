@@ -338,6 +338,7 @@ impl Play {
         self.out.starts.extend(out.starts);
         self.out.awaited_by.extend(out.awaited_by);
         self.out.awaiting.extend(out.awaiting);
+        self.out.charges.extend(out.charges);
         self.out.resolved.extend(out.resolved);
     }
 
