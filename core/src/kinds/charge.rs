@@ -83,21 +83,21 @@ impl StepKind for Charge {
         true
     }
     fn check(&self, place: &str, findings: &mut Findings) {
-        let (needed, forbidden): (&[(&str, &Option<String>)], &[(&str, &Option<String>)]) =
-            match self.charge {
-                Type::Fee => (
-                    &[("amount", &self.amount)],
-                    &[
-                        ("rate", &self.rate),
-                        ("principal", &self.principal),
-                        ("since", &self.since),
-                    ],
-                ),
-                Type::Interest => (
-                    &[("rate", &self.rate), ("principal", &self.principal)],
-                    &[("amount", &self.amount)],
-                ),
-            };
+        type Fields<'a> = &'a [(&'a str, &'a Option<String>)];
+        let (needed, forbidden): (Fields<'_>, Fields<'_>) = match self.charge {
+            Type::Fee => (
+                &[("amount", &self.amount)],
+                &[
+                    ("rate", &self.rate),
+                    ("principal", &self.principal),
+                    ("since", &self.since),
+                ],
+            ),
+            Type::Interest => (
+                &[("rate", &self.rate), ("principal", &self.principal)],
+                &[("amount", &self.amount)],
+            ),
+        };
         let what = match self.charge {
             Type::Fee => "a fee",
             Type::Interest => "interest",
