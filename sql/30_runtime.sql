@@ -75,19 +75,6 @@ CREATE TABLE wf.tasks (
 CREATE INDEX tasks_participant ON wf.tasks (participant, due_at);
 CREATE INDEX tasks_escalate ON wf.tasks (escalate_at) WHERE escalate_at IS NOT NULL;
 
-CREATE TABLE wf.holds (
-    hold_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    case_id     bigint NOT NULL,
-    reason      text NOT NULL,
-    until       timestamptz,
-    held_at     timestamptz NOT NULL,
-    held_by     text NOT NULL,
-    released_at timestamptz,
-    released_by text
-);
-CREATE INDEX holds_case ON wf.holds (case_id) WHERE released_at IS NULL;
-CREATE INDEX holds_until ON wf.holds (until) WHERE released_at IS NULL;
-
 CREATE TABLE wf.notes (
     note_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     case_id bigint NOT NULL,

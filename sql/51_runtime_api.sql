@@ -45,17 +45,24 @@ CREATE FUNCTION wf.cancel(case_id bigint, reason text DEFAULT 'cancelled')
 COMMENT ON FUNCTION wf.cancel(bigint, text) IS
     'Ends a case for good; messages that have not been leased do not leave. A case that has ended: 55000. Returns the open steps.';
 
-CREATE FUNCTION wf.hold(case_id bigint, reason text DEFAULT 'on hold', until timestamptz DEFAULT NULL)
+CREATE FUNCTION wf.hold(case_id bigint, reason text DEFAULT 'on hold', until timestamptz DEFAULT NULL,
+                        kind text DEFAULT 'hold')
     RETURNS SETOF wf.open_step
     LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'hold_wrapper';
-COMMENT ON FUNCTION wf.hold(bigint, text, timestamptz) IS
-    'Puts a case on hold, until a time if one is given: nothing fires and no message is leased. A case may have several holds. Returns the open steps.';
+COMMENT ON FUNCTION wf.hold(bigint, text, timestamptz, text) IS
+    'Puts a case on hold, until a time if one is given. The kind (wf.hold_kinds) says what it stops, everything or messages or charges only, and what becomes of dates. A case may have several holds; the same one again is no error. Unknown kind: 42704; the case has ended: 55000. Returns the open steps.';
 
-CREATE FUNCTION wf.release(case_id bigint)
+CREATE FUNCTION wf.release(case_id bigint, kind text DEFAULT NULL)
     RETURNS SETOF wf.open_step
     LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'release_wrapper';
-COMMENT ON FUNCTION wf.release(bigint) IS
-    'Ends all holds of a case. Dates stay as they were planned: what fell due meanwhile happens now. Returns the open steps.';
+COMMENT ON FUNCTION wf.release(bigint, text) IS
+    'Ends the holds of a kind, or all but those that only a manager may end (a moratorium), which have to be named. With none left that stops steps, the case goes on where it was: dates move as the holds said, and what is due happens. Not yours to end: 42501; only such holds, and none named: 55000. Returns the open steps.';
+
+CREATE FUNCTION wf.release_hold(hold_id bigint, reason text DEFAULT NULL)
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'release_hold_wrapper';
+COMMENT ON FUNCTION wf.release_hold(bigint, text) IS
+    'Ends one hold of a case, as wf.release does. Unknown: P0002; not yours to end: 42501. Returns the open steps of its case.';
 
 CREATE FUNCTION wf.retry(case_id bigint, step text DEFAULT NULL)
     RETURNS SETOF wf.open_step

@@ -21,7 +21,7 @@ CREATE VIEW wf.case_progress AS
                 ELSE open.next_at
            END AS next_at,
            c.created_at, c.started_at, c.ended_at, c.started_by,
-           CASE WHEN c.state = 'held'
+           CASE WHEN c.state = 'held' OR c.memory ? 'stopped'
                 THEN (SELECT string_agg(h.reason, ', ' ORDER BY h.hold_id) FROM wf.holds AS h
                       WHERE h.case_id = c.case_id AND h.released_at IS NULL)
            END AS hold_reason,
@@ -88,7 +88,8 @@ CREATE VIEW wf.case_timeline AS
                          AND f.resolved_at IS NULL
                        ORDER BY f.failure_id DESC LIMIT 1)
                    WHEN 'sending' THEN (
-                       SELECT jsonb_build_object('message_id', o.message_id, 'message', o.state, 'not_before', o.not_before)
+                       SELECT jsonb_strip_nulls(jsonb_build_object('message_id', o.message_id, 'message', o.state,
+                                                'not_before', o.not_before, 'reason', o.reason))
                        FROM wf.outbox AS o
                        WHERE o.case_id = t.case_id AND o.step_no = t.step_no AND o.visit = t.visit
                          AND o.state IN ('deferred', 'queued', 'leased', 'sent')
@@ -210,7 +211,7 @@ CREATE VIEW wf.upcoming AS
         SELECT o.not_before, o.case_id, o.step_no, o.visit, 'message'
         FROM wf.outbox AS o
         JOIN wf.cases AS c ON c.case_id = o.case_id
-        WHERE o.state = 'deferred' AND c.state = 'running'
+        WHERE o.state = 'deferred' AND c.state = 'running' AND o.not_before < 'infinity'
         UNION ALL
         SELECT t.due_at, t.case_id, t.step_no, t.visit, 'deadline'
         FROM wf.tasks AS t

@@ -38,7 +38,7 @@ BEGIN
               JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
-            functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,
+            functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,release_hold,set_hold_kind,
                 claim_task,release_task,delegate_task,reassign_task,assign,assign_account,
                 set_members,set_absence,cancel_absence,take_alerts,
                 signal,push_button,cancel_step,cancel_phase,
@@ -47,12 +47,12 @@ BEGIN
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 charge,waive_charge,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
-            tables := tables || '{notes,documents,absences,members,charges}'::text[];
+            tables := tables || '{notes,documents,absences,members,charges,holds,hold_kinds}'::text[];
         WHEN 'agent' THEN
-            functions := '{now,complete,complete_step,push_button,branch,
+            functions := '{now,complete,complete_step,push_button,branch,hold,release,release_hold,
                 claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
             views := '{worklist,my_worklist,case_progress,case_timeline}';
-            tables := tables || '{notes,documents}'::text[];
+            tables := tables || '{notes,documents,hold_kinds}'::text[];
         WHEN 'sender' THEN
             functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery}';
             views := '{}';

@@ -1,8 +1,8 @@
 -- What users keep: pg_dump saves the rows of these tables and the positions of these sequences, which without this it
 -- does not do for what belongs to an extension. The months of wf.history belong to no extension and are saved as tables
 -- of their own; the parent has no rows, and stands here so that nothing is left out. Identity sequences are not saved
--- along with their tables: without them the first new row would get an id that is taken. Of the calendars, only what
--- was not shipped is saved: the rest comes with CREATE EXTENSION.
+-- along with their tables: without them the first new row would get an id that is taken. Of the calendars
+-- and the kinds of holds, only what was not shipped is saved: the rest comes with CREATE EXTENSION.
 --
 -- A frozen clock is kept, too: with the clock running, the restored copy of a test database would do years of work.
 DO $$
@@ -18,7 +18,7 @@ BEGIN
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump('wf.' || name, '');
     END LOOP;
-    FOREACH name IN ARRAY '{calendars,calendar_years,holidays}'::pg_catalog.text[]
+    FOREACH name IN ARRAY '{calendars,calendar_years,holidays,hold_kinds}'::pg_catalog.text[]
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump('wf.' || name, 'WHERE NOT shipped');
     END LOOP;

@@ -52,8 +52,6 @@ COMMENT ON COLUMN wf.tasks.participant IS 'Whose it is: a person or a queue.';
 COMMENT ON COLUMN wf.tasks.claimed_by IS 'Who works on it, by a claim or because it was delegated to them.';
 COMMENT ON COLUMN wf.tasks.substitute IS 'Who stands in, because whom it is with was absent when it came.';
 COMMENT ON COLUMN wf.tasks.escalated_to IS 'To whom it was escalated when its deadline had passed.';
-COMMENT ON TABLE wf.holds IS 'Holds on cases, open and released.';
-COMMENT ON COLUMN wf.holds.until IS 'When it ends by itself; null: somebody releases it.';
 COMMENT ON TABLE wf.notes IS 'Notes that steps have made on cases.';
 COMMENT ON TABLE wf.outbox IS 'Messages for the external sender: see wf.lease_messages. The first columns follow the convention of change data capture: type is the channel.';
 COMMENT ON COLUMN wf.outbox.not_before IS 'Queued: it may leave from here; leased: until here; deferred: the contact window opens here.';

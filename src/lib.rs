@@ -11,6 +11,7 @@ mod catalogue_tests;
 mod collections;
 mod definitions;
 mod engine;
+mod holds;
 mod insight;
 mod outbox;
 mod people;
@@ -86,9 +87,14 @@ extension_sql_file!(
     requires = ["runtime"]
 );
 extension_sql_file!(
+    "../sql/45_holds.sql",
+    name = "holds",
+    requires = ["run_due"]
+);
+extension_sql_file!(
     "../sql/50_definitions_api.sql",
     name = "definitions_api",
-    requires = ["run_due"]
+    requires = ["holds"]
 );
 extension_sql_file!(
     "../sql/51_runtime_api.sql",

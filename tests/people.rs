@@ -515,6 +515,13 @@ fn s24_a_task_on_hold_is_not_escalated() {
     desk.expect(HANDED, NONE);
     desk.exec(&format!("SELECT * FROM wf.release({case})"));
     desk.run_due();
+    // One hour of the four was left.
+    desk.expect(
+        "SELECT probe.local(due_at), probe.local(escalate_at) FROM wf.tasks",
+        &["Thu 2026-03-05 10:00 | Thu 2026-03-05 12:00"],
+    );
+    desk.expect(HANDED, NONE);
+    desk.at("2026-03-05 12:00");
     desk.expect(HANDED, &["task_escalated | anna | carla | overdue"]);
 }
 

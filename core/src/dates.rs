@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorCode};
 
 mod anchor;
 mod explain;
+mod shift;
 
 pub use anchor::{Anchor, AnchorValue, anchor_from_row};
 pub use explain::local_text;

@@ -101,6 +101,10 @@ pub fn explain(
         rows.push(Fact::new("waits for", fact, first.detail.clone()));
     }
     rows.extend(blocks);
+    if case.state != CaseState::Held {
+        // They stop messages or charges only.
+        rows.extend(known.holds.iter().cloned());
+    }
     for token in &case.tokens {
         let (_, _, fact) = teller.wait(token);
         rows.push(fact);
@@ -276,7 +280,20 @@ impl Teller<'_> {
         let facts = self.facts?;
         let anchor = self.case.anchor(rule, entered_at, facts, self.env);
         let context = self.case.date_context(facts, self.env);
-        match anchor.and_then(|a| a.map(|a| rule.story(a, &context)).transpose()) {
+        let told = |a| {
+            let (at, story) = rule.story(a, &context)?;
+            let moved = self.case.after_holds(rule, a, at, None, &context)?;
+            let story = if moved == at {
+                story
+            } else {
+                format!(
+                    "{story}; moved by the time on hold to {}",
+                    self.local(moved)
+                )
+            };
+            Ok((moved, story))
+        };
+        match anchor.and_then(|a| a.map(told).transpose()) {
             Ok(None) => Some(format!("{}: not known yet", rule.phrase())),
             Ok(Some((at, story))) if planned.is_some_and(|p| p != at) => Some(format!(
                 "{story}; computed now it would be {}",

@@ -31,7 +31,7 @@ use crate::pg::acting::{current_role, role_name, session_role};
 use crate::pg::raise::{raise, raise_as};
 use crate::pg::spi;
 use crate::pg::subtransaction::attempt;
-use crate::pg::types::{arg, array, instant_to_pg};
+use crate::pg::types::{arg, instant_to_pg};
 
 /// The rows that every call returns: the case's open steps after it.
 pub type OpenSteps = TableIterator<
@@ -168,39 +168,6 @@ pub fn call(case: i64, op: &Act<'_>) -> OpenSteps {
         }
         open_steps(case)
     })
-}
-
-/// Releases the cases whose hold has run out; for the worker's tick. Gives back how many.
-pub fn release_expired_holds() -> usize {
-    let rows = spi::query(
-        "SELECT DISTINCT h.case_id FROM wf.holds AS h
-         WHERE h.released_at IS NULL AND h.until <= wf.now() LIMIT 1000",
-        &[],
-    );
-    let cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
-    if cases.is_empty() {
-        return 0;
-    }
-    let mut batch = Batch::load_free(&cases, "engine");
-    let locked: Vec<i64> = batch.cases.iter().map(|c| c.case.id).collect();
-    spi::query(
-        "UPDATE wf.holds AS h SET released_at = wf.now(), released_by = 'engine'
-         WHERE h.case_id = ANY ($1) AND h.released_at IS NULL AND h.until <= wf.now()",
-        &[array(locked.iter().copied())],
-    );
-    let still = spi::query(
-        "SELECT DISTINCT h.case_id FROM wf.holds AS h WHERE h.case_id = ANY ($1) AND h.released_at IS NULL",
-        &[array(locked.iter().copied())],
-    );
-    let still: Vec<i64> = still.iter().map(|row| row.must(1)).collect();
-    for loaded in &mut batch.cases {
-        if !still.contains(&loaded.case.id) {
-            // A case that is not on hold (any more) needs no release.
-            let _ = loaded.case.release(&mut batch.effects);
-        }
-    }
-    batch.flush();
-    locked.len()
 }
 
 /// The engine's time, for calls that note it.

@@ -110,7 +110,7 @@ fn in_days(
         .collect()
 }
 
-/// When nothing accrued to some rows: their breathing spaces.
+/// When nothing accrued to some rows: their breathing spaces, and holds that stop charges.
 pub fn suspended(rows: &[&RowKey]) -> HashMap<RowKey, Vec<Suspended>> {
     let found = spi::query(
         "SELECT n.subject_id, n.key, c.started_at, c.ended_at, 'breathing space'
@@ -118,7 +118,12 @@ pub fn suspended(rows: &[&RowKey]) -> HashMap<RowKey, Vec<Suspended>> {
          JOIN wf.case_subjects AS s ON s.key = n.key AND s.subject_id = n.subject_id
          JOIN wf.cases AS c ON c.case_id = s.case_id
          JOIN wf.versions AS v ON v.version_id = c.version_id
-         WHERE v.kind = 'breathing_space' AND c.started_at IS NOT NULL",
+         WHERE v.kind = 'breathing_space' AND c.started_at IS NOT NULL
+         UNION ALL
+         SELECT n.subject_id, n.key, h.held_at, least(h.released_at, h.until), 'on hold: ' || h.reason
+         FROM (SELECT DISTINCT unnest($1::int[]) AS subject_id, unnest($2::text[]) AS key) AS n
+         JOIN wf.case_subjects AS s ON s.key = n.key AND s.subject_id = n.subject_id
+         JOIN wf.holds AS h ON h.case_id = s.case_id AND 'charges' = ANY (h.blocks)",
         &[
             array(rows.iter().map(|(subject, _)| *subject)),
             array(rows.iter().map(|(_, key)| key.as_str())),

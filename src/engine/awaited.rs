@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use workflow_core::game::{Awaited, CaseState};
+use workflow_core::game::{Awaited, Block, Clock, Hold, PLAIN};
 
 use super::batch::Batch;
+use crate::holds;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, instant_to_pg};
 use crate::settings;
@@ -135,8 +136,9 @@ fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
                       AND t.state = 'waiting'),
                 EXISTS (SELECT FROM wf.holds AS h
                         WHERE h.case_id = l.case_id AND h.released_at IS NULL AND h.held_by = $2),
-                EXISTS (SELECT FROM wf.holds AS h
-                        WHERE h.case_id = l.case_id AND h.released_at IS NULL AND h.held_by <> $2)
+                -- In the order of their names, the last one moves dates most.
+                (SELECT max(h.clock) FROM wf.holds AS h
+                 WHERE h.case_id = w.case_id AND h.released_at IS NULL AND 'steps' = ANY (h.blocks))
          FROM wf.case_links AS l JOIN wf.cases AS w ON w.case_id = l.started_by
          WHERE l.case_id = ANY ($1)",
         &[array(awaited.iter().copied()), arg(HOLDER)],
@@ -144,8 +146,8 @@ fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
     let (mut hold, mut release) = (Vec::new(), Vec::new());
     for row in rows.iter() {
         let (id, by): (i64, i64) = (row.must(1), row.must(2));
-        let (held, waits, holds, holds_besides): (bool, bool, bool, bool) =
-            (row.must(3), row.must(4), row.must(5), row.must(6));
+        let (held, waits, holds): (bool, bool, bool) = (row.must(3), row.must(4), row.must(5));
+        let clock = row.get::<String>(6);
         let Some(index) = batch.find(id) else {
             continue;
         };
@@ -154,45 +156,30 @@ fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
         if !waits {
             case.no_longer_awaited(&format!("case {by} no longer waits for it"), out);
         } else if held && !holds {
+            let it = Hold {
+                kind: PLAIN.to_owned(),
+                reason: format!("case {by} is on hold"),
+                blocks: vec![Block::Steps],
+                clock: clock
+                    .and_then(|clock| Clock::from_label(&clock))
+                    .unwrap_or(Clock::RunOn),
+                from: batch.context.now,
+                until: None,
+            };
             // Cannot fail: a case that has ended does not get here.
-            let reason = format!("case {by} is on hold");
-            if case.hold(&reason, out).is_ok() {
-                hold.push((id, reason));
+            if case.hold(&it, out).is_ok() {
+                hold.push((id, it));
             }
         } else if !held && holds {
             release.push(id);
-            if !holds_besides && case.state == CaseState::Held {
-                let _ = case.release(out);
-            }
         }
     }
-    write_holds(&hold, &release, batch.context.now);
+    holds::insert(&hold, HOLDER);
+    holds::end_those_of(batch, &release, HOLDER);
 }
 
 /// Who holds a case because the one that waits for it is on hold.
 const HOLDER: &str = "waiting case";
-
-fn write_holds(hold: &[(i64, String)], release: &[i64], now: DateTime<Utc>) {
-    if !hold.is_empty() {
-        spi::query(
-            "INSERT INTO wf.holds (case_id, reason, held_at, held_by)
-             SELECT unnest($1::bigint[]), unnest($2::text[]), $3, $4",
-            &[
-                array(hold.iter().map(|(id, _)| *id)),
-                array(hold.iter().map(|(_, reason)| reason.as_str())),
-                arg(now),
-                arg(HOLDER),
-            ],
-        );
-    }
-    if !release.is_empty() {
-        spi::query(
-            "UPDATE wf.holds AS h SET released_at = $2, released_by = $3
-             WHERE h.case_id = ANY ($1) AND h.released_at IS NULL AND h.held_by = $3",
-            &[array(release.iter().copied()), arg(now), arg(HOLDER)],
-        );
-    }
-}
 
 /// After a batch has been written: cases that wait for one of it get notice; those that one of it waits for look at once
 /// if nobody is at them, so that their messages stay here, and get notice otherwise.

@@ -193,6 +193,6 @@ fn escalate(run: &mut Run<'_>) -> bool {
 /// Releases the cases whose hold runs out.
 fn release_holds(run: &mut Run<'_>) -> bool {
     let mut released = 0;
-    let result = run(&mut || released = as_engine(crate::api::release_expired_holds));
+    let result = run(&mut || released = as_engine(crate::holds::release_expired));
     result.is_ok() && released > 0
 }

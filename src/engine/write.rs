@@ -29,6 +29,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
     people::write(&effects, &actor, now);
     messages(&cases, &effects, now);
     suppressions(&effects, now);
+    crate::holds::write(&effects, now);
     notes(&effects, &actor, now);
     failures(&cases, &effects, now);
     history(&effects, &actor, now);

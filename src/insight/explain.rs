@@ -131,9 +131,15 @@ fn blocks(case: i64) -> Vec<Fact> {
 fn holds(case: i64) -> Vec<Fact> {
     facts(
         "SELECT 'hold', concat(h.reason, ', until ' || to_char(h.until, 'Dy YYYY-MM-DD HH24:MI')),
-                format('Held by %s since %s; nothing fires and no message leaves. wf.release ends it.',
-                       h.held_by, to_char(h.held_at, 'Dy YYYY-MM-DD HH24:MI'))
-         FROM wf.holds AS h WHERE h.case_id = $1 AND h.released_at IS NULL ORDER BY h.until NULLS FIRST, h.hold_id",
+                format('Held by %s since %s (%s); %s. %s', h.held_by, to_char(h.held_at, 'Dy YYYY-MM-DD HH24:MI'),
+                       coalesce(k.title, h.kind),
+                       CASE WHEN 'steps' = ANY (h.blocks) THEN 'nothing fires and no message leaves'
+                            WHEN h.blocks = '{communication}' THEN 'no message leaves and nobody is called, the rest goes on'
+                            WHEN h.blocks = '{charges}' THEN 'no fees and no interest accrue, the rest goes on'
+                            ELSE 'no message leaves, no fees and no interest accrue, the rest goes on' END,
+                       CASE WHEN k.released_by = 'manager' THEN 'It ends at its time, or a manager ends it.'
+                            ELSE 'wf.release ends it.' END)
+         FROM wf.holds AS h LEFT JOIN wf.hold_kinds AS k ON k.kind = h.kind WHERE h.case_id = $1 AND h.released_at IS NULL ORDER BY h.until NULLS FIRST, h.hold_id",
         case,
     )
 }
@@ -184,13 +190,16 @@ fn at_step(case: i64, token: &Token) -> AtStep {
 const MESSAGE: &str = "SELECT concat(
         format('message %s (%s%s) ', o.message_id, o.type, ' to ' || (o.payload ->> 'to')),
         CASE o.state
-            WHEN 'deferred' THEN 'waits for the contact window, which opens ' || to_char(o.not_before, 'Dy YYYY-MM-DD HH24:MI')
+            WHEN 'deferred' THEN CASE WHEN o.not_before = 'infinity' THEN coalesce('is kept here: ' || o.reason, 'is kept here')
+                                      WHEN o.reason IS NOT NULL AND o.attempts = 0
+                                      THEN concat('waits until ', to_char(o.not_before, 'Dy YYYY-MM-DD HH24:MI'), ': ', o.reason)
+                                      ELSE 'waits for the contact window, which opens ' || to_char(o.not_before, 'Dy YYYY-MM-DD HH24:MI') END
             WHEN 'queued' THEN CASE WHEN o.not_before > wf.now() THEN 'is tried again at ' || to_char(o.not_before, 'Dy YYYY-MM-DD HH24:MI')
                                     ELSE 'waits for a sender to lease it' END
             WHEN 'leased' THEN concat('is with sender ' || o.sender || ',', ' leased until ', to_char(o.not_before, 'Dy YYYY-MM-DD HH24:MI'))
             ELSE 'is sent; its delivery has not been reported' END),
     concat_ws(' ', CASE WHEN o.attempts > 0 THEN format('%s attempt(s).', o.attempts) END,
-              'Last error: ' || o.reason || '.',
+              CASE WHEN o.attempts > 0 THEN 'Last error: ' || o.reason || '.' END,
               'Its window closes ' || to_char(o.not_after, 'Dy YYYY-MM-DD HH24:MI') || '.')
     FROM wf.outbox AS o
     WHERE o.case_id = $1 AND o.step_no = $2 AND o.visit = $3 AND o.state IN ('deferred', 'queued', 'leased', 'sent')

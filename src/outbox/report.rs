@@ -115,6 +115,7 @@ fn fail_messages(
                 arg(error.as_str()),
             ],
         );
+        crate::holds::keep_quiet(&cases);
         bury(&cases, &dead, &error, &actor);
         i32::try_from(again.len() + dead.len()).unwrap_or(i32::MAX)
     })

@@ -23,4 +23,5 @@ mod write;
 
 pub use escalate::escalate_overdue;
 pub use rights::must_be_theirs;
+pub use verbs::is_manager;
 pub use write::write;

@@ -1,4 +1,4 @@
-//! What people ask for: settle, advance, branch, cancel, hold, release, retry, skip. Each checks before it moves
+//! What people ask for: settle, advance, branch, cancel, retry, skip. Each checks before it moves
 //! anything, and says what to do instead.
 
 use serde_json::{Map, Value, json};
@@ -279,48 +279,6 @@ impl Case {
     pub fn cancel(&mut self, reason: &str, out: &mut Effects) -> Result<(), Error> {
         self.must_be_open()?;
         self.end(CaseState::Cancelled, "cancelled", Some(reason), out);
-        Ok(())
-    }
-
-    /// Puts the case on hold: nothing fires and no message leaves until it is released.
-    pub fn hold(&mut self, reason: &str, out: &mut Effects) -> Result<(), Error> {
-        self.must_be_open()?;
-        if self.state == CaseState::Held {
-            return Ok(());
-        }
-        for token in &mut self.tokens {
-            if token.state == TokenState::Scheduled {
-                token.state = TokenState::Held;
-            }
-        }
-        self.state = CaseState::Held;
-        self.tell_others(out);
-        let detail = json!({ "reason": reason }).to_string();
-        out.history
-            .push(self.record(Event::CaseHeld, None, None, Some(detail)));
-        Ok(())
-    }
-
-    /// Ends the hold, if there is one. Dates stay as they were planned: what fell due meanwhile happens now.
-    pub fn release(&mut self, out: &mut Effects) -> Result<(), Error> {
-        self.must_be_open()?;
-        if self.state != CaseState::Held {
-            // The same call again is no error.
-            return Ok(());
-        }
-        for token in &mut self.tokens {
-            if token.state == TokenState::Held {
-                token.state = TokenState::Scheduled;
-            }
-        }
-        self.state = if self.started_at.is_some() {
-            CaseState::Running
-        } else {
-            CaseState::Planned
-        };
-        self.tell_others(out);
-        out.history
-            .push(self.record(Event::CaseReleased, None, None, None));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::effects::{Effects, Event, Failure, HistoryRow, Suppression};
+use super::hold::{Block, Span};
 use super::{Env, Facts};
 use crate::program::{CompiledStep, Program, StepNo};
 use crate::{Error, ErrorCode};
@@ -139,6 +140,12 @@ pub struct Memory {
     /// The case that waits for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited_by: Option<i64>,
+    /// What holds stop while the case goes on, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stopped: BTreeMap<Block, String>,
+    /// The stretches on hold that its dates do not count, in order; none overlaps another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shifts: Vec<Span>,
 }
 
 /// What went wrong with a step run, as an incident shows it.

@@ -166,6 +166,14 @@ pub struct Suppression {
     pub reason: String,
 }
 
+/// Messages of a case that a hold keeps here while the case goes on, or lets go again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quiet {
+    pub case_id: i64,
+    /// Why, for people; None: they may leave again.
+    pub reason: Option<String>,
+}
+
 /// A step run that failed for good and waits for a person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
@@ -236,6 +244,7 @@ pub struct Effects {
     pub notifications: Vec<NotificationRow>,
     pub assignments: Vec<AssignmentRow>,
     pub suppressions: Vec<Suppression>,
+    pub quiets: Vec<Quiet>,
     pub failures: Vec<Failure>,
     /// To be met before the batch is written.
     pub starts: Vec<StartRequest>,

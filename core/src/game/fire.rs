@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::case::{Case, CaseState, TokenState};
-use super::effects::{Effects, Event, MessageRow, MessageState, NoteRow, TaskRow};
+use super::effects::{Effects, Event, MessageRow, MessageState, NoteRow, Quiet, TaskRow};
+use super::hold::Block;
 use super::{Env, Facts};
 use crate::kinds::{Channel, DoneWhen, Firing, Then};
 use crate::program::{CompiledStep, START, inline_name};
@@ -280,7 +281,8 @@ impl Case {
             return Ok(());
         }
         let (opens, closes) = self.window(env.now, facts, env)?;
-        let deferred = opens > env.now;
+        let quiet = self.keep_quiet(out);
+        let deferred = quiet || opens > env.now;
         let payload = if deferred {
             // Found out now, not when the window opens in the night of somebody's week-end.
             self.recipient(step, channel, facts)?;
@@ -310,6 +312,18 @@ impl Case {
             token.run_at = None;
         }
         Ok(())
+    }
+
+    /// Whether a hold keeps messages here; then also the one that is about to be made.
+    fn keep_quiet(&self, out: &mut Effects) -> bool {
+        let Some(reason) = self.stopped(Block::Communication) else {
+            return false;
+        };
+        out.quiets.push(Quiet {
+            case_id: self.id,
+            reason: Some(format!("on hold: {reason}")),
+        });
+        true
     }
 
     /// A message step is over: history names how far the message had come, the token takes the leg `sent`.

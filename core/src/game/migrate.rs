@@ -141,6 +141,8 @@ impl Case {
         let mut memory = Memory {
             signals: self.memory.signals.clone(),
             awaited_by: self.memory.awaited_by,
+            stopped: self.memory.stopped.clone(),
+            shifts: self.memory.shifts.clone(),
             ..Memory::default()
         };
         for (old, answer) in &self.memory.answers {

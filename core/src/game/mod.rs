@@ -11,7 +11,7 @@
 //! * `cancel`: parts of a case         * `plan`: when
 //! * `people`: four eyes, documents, escalation, who is told
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
-//! * `migrate`: to another version
+//! * `hold`: on hold and off again      * `migrate`: to another version
 
 mod another;
 mod branches;
@@ -22,6 +22,7 @@ mod charge;
 mod effects;
 mod enter;
 mod fire;
+mod hold;
 mod messages;
 mod migrate;
 mod people;
@@ -36,10 +37,11 @@ pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
     AssignmentRow, Awaited, ChargeRequest, DocumentRow, Effects, Event, Failure, HistoryRow,
-    MessageRow, MessageState, NoteRow, NotificationRow, StartRequest, Suppression, TaskMove,
+    MessageRow, MessageState, NoteRow, NotificationRow, Quiet, StartRequest, Suppression, TaskMove,
     TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
+pub use hold::{Block, Clock, Hold, PLAIN, Span, parse_blocks};
 pub use migrate::{KeptTask, Moved, MovedRun, PastRun};
 
 use chrono::{DateTime, Utc};

@@ -59,17 +59,22 @@ impl Case {
         facts: &Facts<'_>,
         env: &Env<'_>,
     ) -> Result<Dates, Error> {
-        let date = |rule: &Option<DateRule>| match rule {
+        let date = |rule: &Option<DateRule>, opened| match rule {
             None => Ok(When::Now),
-            Some(rule) => self.date(rule, token.entered_at, facts, env),
+            Some(rule) => self.date_for(rule, token.entered_at, opened, facts, env),
         };
         let place = |error: Error| Error {
             message: format!("step \"{}\": {}", step.name, error.message),
             ..error
         };
+        let start = date(&step.on, None).map_err(place)?;
+        let opened = match start {
+            When::At(at) => at.max(token.entered_at),
+            When::Now | When::Unknown => token.entered_at,
+        };
         Ok(Dates {
-            start: date(&step.on).map_err(place)?,
-            due: date(&step.due).map_err(place)?,
+            start,
+            due: date(&step.due, Some(opened)).map_err(place)?,
         })
     }
 
@@ -81,11 +86,28 @@ impl Case {
         facts: &Facts<'_>,
         env: &Env<'_>,
     ) -> Result<When, Error> {
+        self.date_for(rule, entered_at, None, facts, env)
+    }
+
+    /// The same; `opened` says from when on a person can work towards it.
+    fn date_for(
+        &self,
+        rule: &DateRule,
+        entered_at: DateTime<Utc>,
+        opened: Option<DateTime<Utc>>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<When, Error> {
         let Some(anchor) = self.anchor(rule, entered_at, facts, env)? else {
             return Ok(When::Unknown);
         };
         let context = self.date_context(facts, env);
-        Ok(When::At(rule.resolve(anchor, &context)?))
+        let at = rule.resolve(anchor, &context)?;
+        if self.memory.shifts.is_empty() {
+            return Ok(When::At(at));
+        }
+        let at = self.after_holds(rule, anchor, at, opened, &context)?;
+        Ok(When::At(at))
     }
 
     /// What a rule counts from; None while that is not known.

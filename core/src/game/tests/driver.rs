@@ -30,6 +30,10 @@ pub struct Play {
     pub out: Effects,
     /// Messages that wait for their window: (step, visit, when it opens).
     deferred: Vec<(i16, i16, DateTime<Utc>)>,
+    /// The open holds.
+    pub holds: Vec<Hold>,
+    /// When each note was written: (step, moment).
+    pub noted_at: Vec<(i16, DateTime<Utc>)>,
     seen: (usize, usize),
     calendars: ShippedCalendars,
 }
@@ -64,6 +68,8 @@ impl Play {
             sender: true,
             out: Effects::default(),
             deferred: Vec::new(),
+            holds: Vec::new(),
+            noted_at: Vec::new(),
             seen: (0, 0),
             calendars: ShippedCalendars::new(),
         }
@@ -204,13 +210,14 @@ impl Play {
         }
         self.seen.0 = self.out.messages.len();
         let now = self.now;
+        let quiet = self.case.stopped(Block::Communication).is_some();
         let opened: Vec<_> = self
             .deferred
             .iter()
-            .filter(|(_, _, at)| *at <= now)
+            .filter(|(_, _, at)| *at <= now && !quiet)
             .copied()
             .collect();
-        self.deferred.retain(|(_, _, at)| *at > now);
+        self.deferred.retain(|(_, _, at)| *at > now || quiet);
         for (step, visit, _) in &opened {
             if self.case.token_of(*step, *visit).is_some() {
                 let program = self.case.program.clone();
@@ -270,6 +277,9 @@ impl Play {
             }
         }
         self.seen.1 = self.out.tasks.len();
+        for note in &self.out.notes[self.noted_at.len()..] {
+            self.noted_at.push((note.step, self.now));
+        }
     }
 
     /// The clock runs to a moment, with everything that falls due on the way.
@@ -334,6 +344,7 @@ impl Play {
         self.out.task_moves.extend(out.task_moves);
         self.out.notes.extend(out.notes);
         self.out.suppressions.extend(out.suppressions);
+        self.out.quiets.extend(out.quiets);
         self.out.failures.extend(out.failures);
         self.out.starts.extend(out.starts);
         self.out.awaited_by.extend(out.awaited_by);
@@ -344,12 +355,39 @@ impl Play {
 
     /// wf.hold.
     pub fn hold(&mut self) -> Result<(), Error> {
-        self.case.hold("dispute", &mut self.out)
+        self.hold_as(Clock::RunOn, &[Block::Steps])
+    }
+
+    /// wf.hold with a kind of these properties. The same hold again is none.
+    pub fn hold_as(&mut self, clock: Clock, blocks: &[Block]) -> Result<(), Error> {
+        let hold = Hold {
+            kind: clock.label().to_owned(),
+            reason: "dispute".to_owned(),
+            blocks: blocks.to_vec(),
+            clock,
+            from: self.now,
+            until: None,
+        };
+        let same = |h: &Hold| (&h.kind, &h.blocks) == (&hold.kind, &hold.blocks);
+        if self.holds.iter().any(same) {
+            return Ok(());
+        }
+        self.case.hold(&hold, &mut self.out)?;
+        self.holds.push(hold);
+        self.settle_down();
+        Ok(())
     }
 
     /// wf.release.
     pub fn release(&mut self) -> Result<(), Error> {
-        self.case.release(&mut self.out)?;
+        let ended = std::mem::take(&mut self.holds);
+        self.end_holds(&ended)
+    }
+
+    /// Ends some holds; the others stay.
+    pub fn end_holds(&mut self, ended: &[Hold]) -> Result<(), Error> {
+        let left = self.holds.clone();
+        self.ask_watch(|case, facts, env, out| case.release(ended, &left, Ok(facts), env, out))?;
         self.settle_down();
         Ok(())
     }

@@ -6,6 +6,7 @@ mod calls;
 mod cancel;
 pub(crate) mod driver;
 mod events;
+mod hold;
 mod parallel;
 pub(crate) mod pieces;
 pub(crate) mod random;
