@@ -22,7 +22,8 @@ CREATE TABLE public.invoices (
     due_date    date NOT NULL,
     amount      numeric(12, 2) NOT NULL,
     currency    text NOT NULL,
-    state       text NOT NULL DEFAULT 'draft' CHECK (state IN ('draft', 'posted', 'paid', 'cancelled'))
+    state       text NOT NULL DEFAULT 'draft' CHECK (state IN ('draft', 'posted', 'paid', 'cancelled')),
+    reminder_status text                     -- how far collecting it has come, in a word
 );
 CREATE INDEX ON public.invoices (customer_id);
 
@@ -52,9 +53,18 @@ CREATE TABLE public.inspection_reports (
 );
 CREATE INDEX ON public.inspection_reports (policy_number);
 
+-- Calls that customers make to the call centre. Some cost them nothing; those are not followed up.
+CREATE TABLE public.calls (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    customer_id integer NOT NULL REFERENCES public.customers,
+    called_at   timestamptz NOT NULL,
+    chargeable  boolean NOT NULL,
+    reason      text NOT NULL
+);
+
 -- What the workflows see of an invoice.
 CREATE VIEW public.invoice_details AS
-    SELECT i.id, i.number, i.state, i.issued_on, i.due_date, i.amount, i.currency, i.customer_id,
+    SELECT i.id, i.number, i.state, i.reminder_status, i.issued_on, i.due_date, i.amount, i.currency, i.customer_id,
            i.amount - coalesce((SELECT sum(p.amount) FROM public.payments AS p WHERE p.invoice_id = i.id), 0) AS open_amount,
            c.name AS customer_name, c.email, c.phone, c.country, c.locale, c.time_zone,
            concat_ws(E'\n', c.name, c.street, c.postcode || '  ' || c.city, c.country) AS address
@@ -70,3 +80,11 @@ CREATE VIEW public.inspection_report_details AS
     FROM public.inspection_reports AS r
     JOIN public.policies AS p ON p.number = r.policy_number
     JOIN public.customers AS c ON c.id = p.customer_id;
+
+-- What the workflows see of a call.
+CREATE VIEW public.call_details AS
+    SELECT k.id, k.called_at, k.chargeable, k.reason, k.customer_id,
+           c.name AS customer_name, c.email, c.phone, c.country, c.locale, c.time_zone,
+           concat_ws(E'\n', c.name, c.street, c.postcode || '  ' || c.city, c.country) AS address
+    FROM public.calls AS k
+    JOIN public.customers AS c ON c.id = k.customer_id;

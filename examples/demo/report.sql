@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (
     FROM demo.messages AS o
     WHERE o.case_id = c.case_id AND o.state = 'sent'
 ) AS reminders
-WHERE c.reason = 'paid'
+WHERE c.reason = 'paid' AND c.workflow = 'dunning'
 GROUP BY sent_before
 ORDER BY min(sent), sent_before;
 
@@ -60,6 +60,20 @@ SELECT demo.day_and_time(entered_at) AS entered, stage, step, kind, demo.day(due
 FROM wf.case_timeline
 WHERE case_id = :dunning_case
 ORDER BY entered_at, coalesce(done_at, due_at), stage;
+\endif
+
+-- A large invoice that somebody called about in vain until it went on as a claim.
+SELECT k.started_by AS first_case, k.case_id AS second_case
+FROM wf.case_links AS k JOIN wf.cases AS c USING (case_id)
+ORDER BY c.ended_at IS NULL, c.ended_at - c.created_at DESC, k.case_id
+LIMIT 1
+\gset
+\if :{?first_case}
+\echo Case :first_case, which goes on as a claim: case :second_case
+SELECT demo.day_and_time(entered_at) AS entered, case_id, stage, visit, step, kind, demo.day(due_at) AS due, demo.day_and_time(done_at) AS done, outcome
+FROM wf.case_timeline
+WHERE case_id IN (:first_case, :second_case)
+ORDER BY entered_at, case_id, coalesce(done_at, due_at), visit, stage;
 \endif
 
 -- A report for which the question was asked twice.
