@@ -10,5 +10,6 @@ CREATE TYPE wf.message_state AS ENUM (
 CREATE TYPE wf.history_event AS ENUM (
     'case_planned', 'case_started', 'case_completed', 'case_cancelled', 'case_held', 'case_released', 'case_migrated',
     'step_done', 'step_skipped', 'step_failed', 'step_retried', 'step_cancelled', 'rescheduled', 'signalled',
+    'subject_joined', 'subject_left',
     'message_suppressed', 'message_bounced', 'message_dead',
     'task_claimed', 'task_released', 'task_delegated', 'task_reassigned', 'task_escalated', 'assigned');

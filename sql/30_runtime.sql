@@ -24,7 +24,10 @@ CREATE TABLE wf.case_subjects (
     subject_id  integer NOT NULL,
     workflow_id integer NOT NULL,
     slot        bigint NOT NULL DEFAULT 0,
-    key         text COLLATE "C" NOT NULL   -- compared by bytes: an index by a language's order costs several times more
+    key         text COLLATE "C" NOT NULL,  -- compared by bytes: an index by a language's order costs several times more
+    -- For cases that concern several rows, and null otherwise: a row of the others costs nothing for them.
+    position    smallint,                  -- in the order in which they joined; null: first
+    departure   jsonb                      -- when and why it left the case, which went on; null: it is in it
 );
 -- The key comes first: a table may have one subject only, and a planner without statistics would read it all.
 CREATE UNIQUE INDEX case_subjects_key ON wf.case_subjects (key, subject_id, workflow_id, slot);

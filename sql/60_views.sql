@@ -25,11 +25,13 @@ CREATE VIEW wf.case_progress AS
                 THEN (SELECT string_agg(h.reason, ', ' ORDER BY h.hold_id) FROM wf.holds AS h
                       WHERE h.case_id = c.case_id AND h.released_at IS NULL)
            END AS hold_reason,
-           open.failed_steps, c.vars
+           open.failed_steps, c.vars,
+           ARRAY(SELECT m.key FROM wf.case_subjects AS m WHERE m.case_id = c.case_id AND m.departure IS NULL
+                 ORDER BY m.position NULLS FIRST)::text[] AS keys
     FROM wf.cases AS c
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
     LEFT JOIN wf.versions AS v ON v.version_id = c.version_id
-    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     LEFT JOIN wf.subjects AS su ON su.subject_id = cs.subject_id
     LEFT JOIN LATERAL (
         SELECT max(coalesce(s.stage, 0::smallint)) AS stage,
@@ -52,7 +54,7 @@ CREATE VIEW wf.case_timeline AS
            r.entered_at, r.due_at, r.done_at, r.outcome, r.actor, r.detail
     FROM wf.cases AS c
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
-    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     CROSS JOIN LATERAL (
         SELECT h.version_id, h.step_no, h.visit,
                CASE h.event WHEN 'step_done' THEN 'done' WHEN 'step_skipped' THEN 'skipped' ELSE 'cancelled' END AS status,
@@ -143,11 +145,13 @@ CREATE VIEW wf.worklist AS
            -- The key goes into the JSON text as JSON writes it.
            CASE WHEN s.links IS NOT NULL THEN
                replace(replace(s.links::text, '{key}', substr(to_json(cs.key)::text, 2, length(to_json(cs.key)::text) - 2)),
-                       '{case}', t.case_id::text)::jsonb END AS links
+                       '{case}', t.case_id::text)::jsonb END AS links,
+           ARRAY(SELECT m.key FROM wf.case_subjects AS m WHERE m.case_id = c.case_id AND m.departure IS NULL
+                 ORDER BY m.position NULLS FIRST)::text[] AS keys
     FROM wf.tasks AS t
     JOIN wf.cases AS c ON c.case_id = t.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
-    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = t.case_id
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     LEFT JOIN wf.subjects AS su ON su.subject_id = cs.subject_id
     LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no;
 
@@ -189,7 +193,7 @@ CREATE VIEW wf.alerts AS
     FROM wf.notifications AS n
     JOIN wf.cases AS c ON c.case_id = n.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
-    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = n.case_id
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = n.step_no
     LEFT JOIN wf.participants AS p ON p.participant = n.participant
     WHERE n.taken_at IS NULL;
@@ -227,7 +231,7 @@ CREATE VIEW wf.upcoming AS
     ) AS n
     JOIN wf.cases AS c ON c.case_id = n.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
-    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = n.case_id
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = n.step_no;
 
 -- Steps that failed, changed rows that could not be looked at, messages that did not arrive although their step had
@@ -241,7 +245,7 @@ CREATE VIEW wf.incidents AS
     FROM wf.failures AS f
     LEFT JOIN wf.cases AS c ON c.case_id = f.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = coalesce(f.workflow_id, c.workflow_id)
-    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = f.case_id
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     LEFT JOIN wf.subjects AS su ON su.subject_id = coalesce(f.subject_id, cs.subject_id)
     LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = f.step_no
     WHERE f.resolved_at IS NULL
@@ -474,4 +478,4 @@ CREATE VIEW wf.event_log AS
     ) AS e
     JOIN wf.cases AS c ON c.case_id = e.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
-    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = e.case_id;
+    LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key;

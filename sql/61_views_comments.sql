@@ -4,7 +4,7 @@ COMMENT ON COLUMN wf.case_progress.case_id IS 'The case.';
 COMMENT ON COLUMN wf.case_progress.workflow IS 'Name of its workflow.';
 COMMENT ON COLUMN wf.case_progress.version IS 'Number of the version that it runs on, to its end or until wf.migrate moves it; later versions that change content only reach it, too.';
 COMMENT ON COLUMN wf.case_progress.subject IS 'Name of the bound table that its row belongs to.';
-COMMENT ON COLUMN wf.case_progress.key IS 'Key of its row, as text; composite keys as a JSON array.';
+COMMENT ON COLUMN wf.case_progress.key IS 'Key of its row, or of the one that carries it, as text; composite keys as a JSON array.';
 COMMENT ON COLUMN wf.case_progress.account IS 'Account of its row when the case began; null if the subject has no such column.';
 COMMENT ON COLUMN wf.case_progress.state IS 'planned, running, held, completed or cancelled.';
 COMMENT ON COLUMN wf.case_progress.outcome IS 'How it ended: the outcome of its finish step, stopped (by a rule) or cancelled; null while open.';
@@ -20,6 +20,7 @@ COMMENT ON COLUMN wf.case_progress.started_by IS 'Role that made the case, or en
 COMMENT ON COLUMN wf.case_progress.hold_reason IS 'Reasons of its open holds, separated by commas; null if not on hold.';
 COMMENT ON COLUMN wf.case_progress.failed_steps IS 'Names of open steps that have failed and wait for wf.retry or wf.skip; see wf.incidents.';
 COMMENT ON COLUMN wf.case_progress.vars IS 'The variables of the case: given at wf.start and by completions.';
+COMMENT ON COLUMN wf.case_progress.keys IS 'Keys of all rows that it concerns, the one that carries it first; see wf.case_members.';
 
 COMMENT ON VIEW wf.case_timeline IS 'One row a step run of a case: behind it, open, or planned ahead.';
 COMMENT ON COLUMN wf.case_timeline.case_id IS 'The case.';
@@ -63,6 +64,7 @@ COMMENT ON COLUMN wf.worklist.second IS 'The step''s second participant, who may
 COMMENT ON COLUMN wf.worklist.escalated_to IS 'To whom it was escalated when its deadline had passed; they may settle it as well.';
 COMMENT ON COLUMN wf.worklist.created_by IS 'Who made the move that the task came of: a role, or engine.';
 COMMENT ON COLUMN wf.worklist.links IS 'The step''s links, a list of objects with label and url; null if it has none.';
+COMMENT ON COLUMN wf.worklist.keys IS 'Keys of all rows that the case concerns, the one that carries it first.';
 
 COMMENT ON VIEW wf.my_worklist IS 'The tasks of whoever asks: the columns of wf.worklist, and why each is theirs.';
 DO $$

@@ -39,6 +39,7 @@ BEGIN
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,release_hold,set_hold_kind,
+                add_subject,remove_subject,
                 claim_task,release_task,delegate_task,reassign_task,assign,assign_account,
                 set_members,set_absence,cancel_absence,take_alerts,
                 signal,push_button,cancel_step,cancel_phase,
@@ -51,7 +52,7 @@ BEGIN
         WHEN 'agent' THEN
             functions := '{now,complete,complete_step,push_button,branch,hold,release,release_hold,
                 claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
-            views := '{worklist,my_worklist,case_progress,case_timeline}';
+            views := '{worklist,my_worklist,case_progress,case_timeline,case_members}';
             tables := tables || '{notes,documents,hold_kinds}'::text[];
         WHEN 'sender' THEN
             functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery}';

@@ -127,9 +127,14 @@ extension_sql_file!(
     requires = ["people"]
 );
 extension_sql_file!(
+    "../sql/57_accounts.sql",
+    name = "accounts",
+    requires = ["migrate"]
+);
+extension_sql_file!(
     "../sql/58_collections.sql",
     name = "collections",
-    requires = ["migrate"]
+    requires = ["accounts"]
 );
 extension_sql_file!(
     "../sql/60_views.sql",

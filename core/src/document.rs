@@ -61,6 +61,12 @@ pub struct Head {
     pub related: Vec<String>,
     /// The bound subject (see wf.bind_subject) that each case is about.
     pub subject: String,
+    /// How many rows of the subject a case may concern; one if absent.
+    #[serde(default)]
+    pub subjects: Subjects,
+    /// How its cases get on with those of other workflows about the same rows; side by side if absent.
+    #[serde(default)]
+    pub runs: Runs,
     /// Time zone for rows that have none of their own.
     #[serde(default)]
     pub time_zone: Option<String>,
@@ -82,6 +88,30 @@ pub struct Head {
     /// Texts by name.
     #[serde(default)]
     pub templates: IndexMap<String, TemplateSource>,
+}
+
+/// How many rows of the subject a case may concern.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Subjects {
+    /// One row each.
+    #[default]
+    One,
+    /// One or several rows of one account. They may join and leave; a row of which a stop rule holds leaves by itself.
+    Several,
+}
+
+/// How a workflow's cases get on with those of other workflows about the same rows.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Runs {
+    /// Beside any other. While it runs, a row's default strategy rests.
+    #[default]
+    Parallel,
+    /// A row is in one exclusive case at a time. While it runs, the row's default strategy rests.
+    Exclusive,
+    /// Beside any other, the row's default strategy included.
+    Side,
 }
 
 /// Which rows of the subject get a case by themselves, and when it starts.

@@ -4,8 +4,10 @@
 //! Only a version without error findings is published, so a running case always finds its legs.
 //!
 //! * `layout`: which steps are branches of which join, and which ones wait side by side
+//! * `members`: what is read of all the rows of a case that concerns several
 
 mod layout;
+mod members;
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -13,6 +13,7 @@ mod calls;
 mod complete;
 mod flow;
 mod start;
+mod subjects;
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;

@@ -1,4 +1,4 @@
-//! wf.start and wf.start_many.
+//! wf.start, for one row or several together, and wf.start_many, for a case each.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -12,7 +12,8 @@ use super::{actor, given, open_steps};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, new_case, new_case_ids};
 use crate::engine::enrol::{Place, account, free_for_call, start_read};
-use crate::engine::reads::{Purpose, Question};
+use crate::engine::members;
+use crate::engine::reads::{Answers, Purpose, Question};
 use crate::engine::versions::{Version, version, workflow};
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
@@ -42,20 +43,7 @@ fn start(
     as_engine(|| {
         let version = startable(workflow);
         let keys = version.subject.canonical_keys(&[key]);
-        let (places, open) = free_for_call(&version, &keys);
-        if let Some((key, case)) = open.into_iter().next() {
-            raise_as(
-                PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
-                format!(
-                    "{} {key} already has an open case of workflow \"{workflow}\": case {case}",
-                    version.subject.name
-                ),
-                None,
-                Some(format!(
-                    "Go on with case {case}, or end it first: SELECT wf.cancel({case})."
-                )),
-            );
-        }
+        let places = free(&version, &keys, workflow);
         let ids = create(&version, places, vars.as_deref(), &actor);
         open_steps(ids[0])
     })
@@ -114,11 +102,80 @@ fn startable(name: &str) -> Rc<Version> {
     version(published)
 }
 
-/// Creates and begins cases for keys that have none. Refuses keys without a row, and rows that are not eligible.
-fn create(version: &Rc<Version>, places: Vec<Place>, vars: Option<&str>, actor: &str) -> Vec<i64> {
-    if places.is_empty() {
-        return Vec::new();
+/// Where the new cases go. Raises 23505 if one of the rows has an open case already.
+pub fn free(version: &Version, keys: &[String], workflow: &str) -> Vec<Place> {
+    let (places, open) = free_for_call(version, keys);
+    if let Some((key, case)) = open.into_iter().next() {
+        raise_as(
+            PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+            format!(
+                "{} {key} already has an open case of workflow \"{workflow}\": case {case}",
+                version.subject.name
+            ),
+            None,
+            Some(format!(
+                "Go on with case {case}, or end it first: SELECT wf.cancel({case})."
+            )),
+        );
     }
+    places
+}
+
+/// Starts one case of a workflow for several rows of its subject; the first of them carries it.
+#[pg_extern(sql = false)]
+fn start_together(
+    workflow: Option<&str>,
+    keys: Option<Vec<Option<String>>>,
+    vars: Option<JsonbText>,
+) -> TableIterator<
+    'static,
+    (
+        name!(case_id, i64),
+        name!(state, String),
+        name!(step, Option<String>),
+        name!(visit, Option<i32>),
+        name!(due_at, Option<TimestampWithTimeZone>),
+        name!(task_id, Option<i64>),
+    ),
+> {
+    let (workflow, keys) = (given("workflow", workflow), given("keys", keys));
+    let keys: Vec<String> = keys.into_iter().map(|key| given("keys", key)).collect();
+    let vars = vars.map(|v| v.0);
+    let actor = actor();
+    as_engine(|| {
+        let version = startable(workflow);
+        let mut keys = version.subject.canonical_keys(&keys);
+        let mut seen = HashSet::new();
+        keys.retain(|key| seen.insert(key.clone()));
+        if keys.is_empty() {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                "keys is empty",
+                None,
+                Some(format!(
+                    "Give the key of at least one {}.",
+                    version.subject.name
+                )),
+            );
+        }
+        if keys.len() > 1 && !version.program.concerns_several() {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!(
+                    "a case of workflow \"{workflow}\" concerns one {} only",
+                    version.subject.name
+                ),
+                None,
+                Some("Start a case for each with wf.start_many, or say \"subjects\": \"several\" in the document.".to_owned()),
+            );
+        }
+        let places = free(&version, &keys, workflow);
+        open_steps(create_together(&version, places, vars.as_deref(), &actor))
+    })
+}
+
+/// What is known of rows that are to get a case. Refuses keys without a row, and rows that are not eligible.
+pub fn ask(version: &Rc<Version>, places: &[Place], vars: Option<&str>) -> Answers {
     if let Some(vars) = vars {
         parse_data(vars).or_raise();
     }
@@ -136,12 +193,11 @@ fn create(version: &Rc<Version>, places: Vec<Place>, vars: Option<&str>, actor: 
         })
         .collect();
     let answers = plan.ask(&questions);
-    drop(questions);
-    refuse(version, &places, "do not exist", &|i| {
+    refuse(version, places, "do not exist", &|i| {
         !answers.facts(i).found
     });
     if version.subject.eligible.is_some() {
-        refuse(version, &places, "are not eligible for a case", &|i| {
+        refuse(version, places, "are not eligible for a case", &|i| {
             !answers
                 .facts(i)
                 .conditions
@@ -149,6 +205,15 @@ fn create(version: &Rc<Version>, places: Vec<Place>, vars: Option<&str>, actor: 
                 .is_some_and(|holds| *holds)
         });
     }
+    answers
+}
+
+/// Creates and begins cases for keys that have none.
+fn create(version: &Rc<Version>, places: Vec<Place>, vars: Option<&str>, actor: &str) -> Vec<i64> {
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let answers = ask(version, &places, vars);
     let mut batch = Batch::new(actor);
     let ids = new_case_ids(places.len());
     for (index, (id, place)) in ids.iter().zip(places).enumerate() {
@@ -161,6 +226,61 @@ fn create(version: &Rc<Version>, places: Vec<Place>, vars: Option<&str>, actor: 
     }
     batch.flush();
     ids
+}
+
+/// Creates and begins one case for rows of one account.
+fn create_together(
+    version: &Rc<Version>,
+    mut places: Vec<Place>,
+    vars: Option<&str>,
+    actor: &str,
+) -> i64 {
+    let answers = ask(version, &places, vars);
+    let accounts: Vec<_> = (0..places.len())
+        .map(|i| account(version, &answers.facts(i)))
+        .collect();
+    for (place, other) in places.iter().zip(&accounts) {
+        same_account(version, (&places[0].key, &accounts[0]), (&place.key, other));
+    }
+    let mut batch = Batch::new(actor);
+    let id = new_case_ids(1)[0];
+    let others = places.split_off(1);
+    let mut loaded = new_case(id, version, places.remove(0), vars.map(str::to_owned));
+    loaded.account = accounts.into_iter().next().flatten();
+    for (place, position) in others.iter().zip(1..) {
+        let member = members::member(place.key.clone(), position);
+        loaded.case.members.push(member);
+    }
+    loaded.others = others;
+    let env = batch.context.env();
+    let facts = answers.facts(0);
+    loaded.case.begin_by_call(&facts, &env, &mut batch.effects);
+    batch.cases.push(loaded);
+    batch.flush();
+    id
+}
+
+/// The rows of a case belong to one account.
+pub fn same_account(
+    version: &Version,
+    (key, account): (&str, &Option<String>),
+    (other_key, other): (&str, &Option<String>),
+) {
+    if account == other {
+        return;
+    }
+    let subject = &version.subject.name;
+    let of = |account: &Option<String>| account.clone().unwrap_or_else(|| "none".to_owned());
+    raise_as(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("{subject} {key} and {subject} {other_key} belong to different accounts"),
+        Some(format!(
+            "{key} belongs to {}, {other_key} to {}.",
+            of(account),
+            of(other)
+        )),
+        Some("A case concerns rows of one account; start one for each account.".to_owned()),
+    );
 }
 
 fn refuse(version: &Version, places: &[Place], what: &str, wrong: &dyn Fn(usize) -> bool) {

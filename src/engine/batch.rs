@@ -14,6 +14,7 @@ use super::context::Context;
 use super::enrol::Place;
 use super::erp_update;
 use super::known::Known;
+use super::members;
 use super::reads::{Answers, Purpose, Question, ReadPlan};
 use super::versions::{Version, version};
 use super::write;
@@ -34,6 +35,8 @@ pub struct Loaded {
     pub account: Option<String>,
     /// For a new case: the ended one of the same row, whose place it takes.
     pub replaces: Option<i64>,
+    /// For a new case that concerns several rows: the others, besides the one that carries it.
+    pub others: Vec<Place>,
     /// As it stands in the tables; None for a case that is new.
     pub before: Option<Before>,
 }
@@ -119,6 +122,7 @@ impl Batch {
                 before.tokens = tokens;
             }
         }
+        members::load(&mut batch.cases);
         awaited::take_notices(&mut batch);
         batch
     }
@@ -143,6 +147,7 @@ impl Batch {
     }
 
     fn run_with(&mut self, known: &mut Known) {
+        members::look(self);
         for _ in 0..WAVES {
             let groups = self.ready_groups();
             if groups.is_empty() {
@@ -187,8 +192,10 @@ impl Batch {
             let Some(facts) = known.facts(*index, step) else {
                 continue;
             };
-            if case.fire(token, &facts, &env, &mut self.effects) == Fired::Write {
-                writers.push((*index, *visit));
+            match case.fire(token, &facts, &env, &mut self.effects) {
+                Fired::Moved => {}
+                Fired::Write => writers.push((*index, *visit)),
+                Fired::TakenOver => known.forget(*index),
             }
         }
         if writers.is_empty() {
@@ -210,6 +217,7 @@ impl Batch {
             }
         }
         known.rows_changed();
+        members::look(self);
     }
 
     /// Asks a plan about some of the batch's cases.
@@ -303,6 +311,7 @@ fn loaded(row: RowRef<'_>) -> Loaded {
         vars: row.get(8),
         key: row.must(9),
         tokens: Vec::new(),
+        members: Vec::new(),
     };
     Loaded {
         before: Some(Before {
@@ -316,6 +325,7 @@ fn loaded(row: RowRef<'_>) -> Loaded {
         version,
         account: None,
         replaces: None,
+        others: Vec::new(),
     }
 }
 
@@ -365,6 +375,7 @@ pub fn new_case_ids(count: usize) -> Vec<i64> {
 
 /// A new case of a version, before it begins.
 pub fn new_case(id: i64, version: &Rc<Version>, place: Place, vars: Option<String>) -> Loaded {
+    let members = members::first(&version.program, &place.key);
     Loaded {
         case: Case {
             id,
@@ -378,10 +389,12 @@ pub fn new_case(id: i64, version: &Rc<Version>, place: Place, vars: Option<Strin
             memory: Memory::default(),
             vars,
             tokens: Vec::new(),
+            members,
         },
         version: version.clone(),
         account: None,
         replaces: place.ended,
+        others: Vec::new(),
         before: None,
     }
 }

@@ -11,6 +11,7 @@ use super::as_engine;
 use super::batch::{Batch, CASE};
 use super::context;
 use super::failures::{blame_message, halving};
+use super::members;
 use super::reads::Purpose;
 use super::simulation;
 use super::work::Run;
@@ -84,6 +85,7 @@ fn process(mut batch: Batch) {
     if batch.cases.is_empty() {
         return;
     }
+    members::look(&mut batch);
     let mut later = Vec::new();
     let mut ready = Vec::new();
     for ((_, step), waiting) in waiting(&batch) {
@@ -160,14 +162,19 @@ fn open(
             if opens > env.now {
                 later.push((waiting.message, opens, closes));
             } else {
-                ready.push((waiting.message, None, opens, closes));
+                // Some of the rows that it lists may have been paid.
+                let payload = compiled
+                    .filter(|_| waiting.attempts == 0 && !case.members.is_empty())
+                    .and_then(|step| case.render(step, &facts, &env).ok())
+                    .map(|rendering| rendering.payload);
+                ready.push((waiting.message, payload, opens, closes));
             }
             continue;
         }
         if case.state != CaseState::Running {
             continue;
         }
-        if case.stop_before_sending(&facts, &mut batch.effects) {
+        if case.stop_before_sending(&facts, &env, &mut batch.effects) {
             continue;
         }
         let rendered = case

@@ -3,13 +3,14 @@
 //!
 //! One process at a time reads the inbox of a database, so that two of them cannot start a case for the same row.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 
 use super::as_engine;
 use super::batch::Batch;
 use super::enrol::enrol;
 use super::failures::halving;
+use super::members;
 use super::unread::{self, Entry, Found};
 use super::versions::version;
 use super::work::{Run, WorkerState};
@@ -151,12 +152,13 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
     }
     let open = spi::query(
         "SELECT s.case_id, s.key FROM unnest($2::text[]) AS k(key) JOIN wf.case_subjects AS s
-         ON s.subject_id = $1 AND s.key = k.key AND s.slot = 0
+         ON s.subject_id = $1 AND s.key = k.key AND s.slot = 0 AND s.departure IS NULL
          JOIN wf.cases AS c ON c.case_id = s.case_id AND c.ended_at IS NULL",
         &[arg(subject_id), array(keys.iter().copied())],
     );
-    let open: HashMap<i64, String> = open.iter().map(|row| (row.must(1), row.must(2))).collect();
-    let mut ids: Vec<i64> = open.keys().copied().collect();
+    // A case may concern several of the keys.
+    let open: Vec<(i64, String)> = open.iter().map(|row| (row.must(1), row.must(2))).collect();
+    let mut ids: Vec<i64> = open.iter().map(|(case, _)| *case).collect();
     ids.extend(ended_with_messages(subject_id, keys));
     let mut batch = Batch::load_free(&ids, "engine");
     let mut busy = Vec::new();
@@ -165,6 +167,7 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
             busy.push(key.clone());
         }
     }
+    members::look(&mut batch);
     for cases in batch.by_version().into_values() {
         let Some(answers) = batch.ask_watch(&cases) else {
             continue;
@@ -197,7 +200,7 @@ fn ended_with_messages(subject_id: i32, keys: &[&str]) -> Vec<i64> {
     let rows = spi::query(
         "SELECT DISTINCT o.case_id
          FROM unnest($2::text[]) AS k(key)
-         JOIN wf.case_subjects AS s ON s.subject_id = $1 AND s.key = k.key
+         JOIN wf.case_subjects AS s ON s.subject_id = $1 AND s.key = k.key AND s.departure IS NULL
          JOIN wf.cases AS c ON c.case_id = s.case_id AND c.ended_at IS NOT NULL
          JOIN wf.outbox AS o ON o.case_id = s.case_id AND o.state = 'queued'",
         &[arg(subject_id), array(keys.iter().copied())],

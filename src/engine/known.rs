@@ -73,6 +73,11 @@ impl Known {
         answers.facts_of(*index, step)
     }
 
+    /// Another row carries a case from now on.
+    pub fn forget(&mut self, case: usize) {
+        self.at_hand.remove(&case);
+    }
+
     /// An `update` step has written: other rows of the details may look different, too.
     pub fn rows_changed(&mut self) {
         self.at_hand.clear();

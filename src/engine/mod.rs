@@ -9,6 +9,7 @@
 //! * `unread`: which rows of the inbox a batch takes, and how they leave it
 //! * `enrol`: which rows may get a case
 //! * `another`: cases that steps start; `awaited`: those that steps wait for
+//! * `members`: the rows of cases that concern several
 //! * `simulation`: what differs while the future is tried out
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
@@ -23,6 +24,7 @@ pub mod erp_update;
 mod failures;
 pub mod inbox;
 mod known;
+pub mod members;
 pub mod partitions;
 pub mod reads;
 pub mod run_due;

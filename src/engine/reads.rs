@@ -42,6 +42,11 @@ impl Answers {
         self.part(index, 0..self.plan.conditions)
     }
 
+    /// The columns of the rows.
+    pub fn columns(&self) -> Rc<Columns> {
+        self.plan.columns.clone()
+    }
+
     /// The answers for the question at `index`, as far as they are about a step. None if the plan did not ask for it.
     pub fn facts_of(&self, index: usize, step: StepNo) -> Option<Facts<'_>> {
         let (_, conditions) = self.plan.parts.iter().find(|(of, _)| *of == step)?;
@@ -67,6 +72,8 @@ impl Answers {
 pub enum Purpose {
     Start,
     Watch,
+    /// All rows of cases that concern several.
+    Members,
     Step(StepNo),
     /// A step and those that a token may run on to.
     RunOn(StepNo),

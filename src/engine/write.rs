@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use workflow_core::game::{Effects, MessageState, Token, TokenState};
 
 use super::batch::{Batch, Loaded};
-use super::{partitions, simulation};
+use super::{members, partitions, simulation};
 use crate::people;
 use crate::pg::spi;
 use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, labels, random_keys};
@@ -27,6 +27,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
     changed_cases(&cases, now);
     tokens(&cases);
     people::write(&effects, &actor, now);
+    members::write(&cases, &effects, now);
     messages(&cases, &effects, now);
     suppressions(&effects, now);
     crate::holds::write(&effects, now);
@@ -41,12 +42,22 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
     if new.is_empty() {
         return;
     }
-    let replaced: Vec<i64> = new.iter().filter_map(|c| c.replaces).collect();
+    let mut replaced: Vec<(i64, &str)> = Vec::new();
+    for loaded in &new {
+        let own = loaded.replaces.map(|case| (case, loaded.case.key.as_str()));
+        let others = loaded.others.iter();
+        let others = others.filter_map(|place| Some((place.ended?, place.key.as_str())));
+        replaced.extend(own.into_iter().chain(others));
+    }
     if !replaced.is_empty() {
         spi::query(
             "UPDATE wf.case_subjects AS s SET slot = s.case_id
-             FROM (SELECT unnest($1::bigint[]) AS case_id) AS n WHERE s.case_id = n.case_id AND s.slot = 0",
-            &[array(replaced)],
+             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::text[]) AS key) AS n
+             WHERE s.case_id = n.case_id AND s.key = n.key AND s.slot = 0",
+            &[
+                array(replaced.iter().map(|(case, _)| *case)),
+                array(replaced.iter().map(|(_, key)| *key)),
+            ],
         );
     }
     spi::query(
@@ -87,6 +98,7 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
             array(new.iter().map(|c| c.case.key.as_str())),
         ],
     );
+    members::write_new(&new);
 }
 
 fn memory_text(loaded: &Loaded) -> Option<String> {

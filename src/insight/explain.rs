@@ -101,7 +101,7 @@ fn head(case: i64) -> Vec<Fact> {
 /// What keeps the whole case: a binding that is out of order, changes that have not been looked at.
 fn blocks(case: i64) -> Vec<Fact> {
     let mut rows = facts(
-        "SELECT format('subject \"%s\"', su.name), 'its binding is out of order: ' || su.quarantined,
+        "SELECT DISTINCT format('subject \"%s\"', su.name), 'its binding is out of order: ' || su.quarantined,
                 'No case of it moves by changes of its rows. Bind it again with wf.bind_subject, then call wf.reconcile.'
          FROM wf.case_subjects AS cs JOIN wf.subjects AS su ON su.subject_id = cs.subject_id
          JOIN wf.cases AS c ON c.case_id = cs.case_id
@@ -109,7 +109,7 @@ fn blocks(case: i64) -> Vec<Fact> {
         case,
     );
     rows.extend(facts(
-        "SELECT format('subject \"%s\"', su.name),
+        "SELECT DISTINCT format('subject \"%s\"', su.name),
                 CASE WHEN i.failed_at IS NULL THEN 'a change of its row has not been looked at yet'
                      ELSE 'a change of its row could not be looked at' END,
                 'No message of the case leaves before that. ' ||

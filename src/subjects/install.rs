@@ -150,11 +150,18 @@ pub fn create_view(id: i32, subject: &str, owner: Oid, key: &[(String, Oid)]) {
     for (value, name) in [
         ("c.case_id", "case_id"),
         ("w.name", "workflow"),
-        ("c.state", "state"),
+        // A row that has left its case: as if the case had ended with that.
+        (
+            "CASE WHEN cs.departure IS NULL THEN c.state ELSE 'cancelled'::wf.case_state END",
+            "state",
+        ),
         ("c.started_at", "started_at"),
-        ("c.ended_at", "ended_at"),
-        ("c.outcome", "outcome"),
-        ("c.reason", "reason"),
+        (
+            "coalesce((cs.departure ->> 'at')::timestamptz, c.ended_at)",
+            "ended_at",
+        ),
+        ("coalesce(cs.departure ->> 'outcome', c.outcome)", "outcome"),
+        ("coalesce(cs.departure ->> 'reason', c.reason)", "reason"),
     ] {
         let name = if taken(name) {
             format!("wf_{name}")

@@ -90,8 +90,8 @@ impl JsonSchema for Anchor {
     }
 }
 
-/// What an anchor turned out to be, for one case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an anchor turned out to be, for one case. Those of one kind compare by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AnchorValue {
     /// A moment: a step was done, the case started, a `timestamptz` column.
     Instant(DateTime<Utc>),

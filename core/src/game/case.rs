@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::effects::{Effects, Event, Failure, HistoryRow, Suppression};
 use super::hold::{Block, Span};
+use super::members::Member;
 use super::{Env, Facts};
 use crate::program::{CompiledStep, Program, StepNo};
 use crate::{Error, ErrorCode};
@@ -146,6 +147,12 @@ pub struct Memory {
     /// The stretches on hold that its dates do not count, in order; none overlaps another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shifts: Vec<Span>,
+    /// What dates count from in the row that carries the case, as last seen, by column; only if it may concern several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub carried: BTreeMap<String, String>,
+    /// The same of rows that have carried it before: no date counts from an earlier day since (see `members`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub floors: BTreeMap<String, String>,
 }
 
 /// What went wrong with a step run, as an incident shows it.
@@ -163,7 +170,7 @@ pub struct Case {
     pub id: i64,
     pub version_id: i32,
     pub program: Rc<Program>,
-    /// The subject's key, as text.
+    /// The key of the row that conditions, dates and texts read, as text.
     pub key: String,
     pub state: CaseState,
     pub started_at: Option<DateTime<Utc>>,
@@ -173,6 +180,8 @@ pub struct Case {
     /// The case's variables, as the text of a JSON object.
     pub vars: Option<String>,
     pub tokens: Vec<Token>,
+    /// The rows that it concerns, in the order in which they joined, if it may concern several; else none.
+    pub members: Vec<Member>,
 }
 
 impl Case {

@@ -24,6 +24,8 @@ pub enum Event {
     StepCancelled,
     Rescheduled,
     Signalled,
+    SubjectJoined,
+    SubjectLeft,
     MessageBounced,
     MessageDead,
 }
@@ -46,6 +48,8 @@ impl Event {
             Event::StepCancelled => "step_cancelled",
             Event::Rescheduled => "rescheduled",
             Event::Signalled => "signalled",
+            Event::SubjectJoined => "subject_joined",
+            Event::SubjectLeft => "subject_left",
             Event::MessageBounced => "message_bounced",
             Event::MessageDead => "message_dead",
         }
@@ -158,6 +162,24 @@ pub struct AssignmentRow {
     pub account: bool,
 }
 
+/// A row of the subject has joined a case that concerns several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrival {
+    pub case_id: i64,
+    pub key: String,
+    pub position: i16,
+}
+
+/// A row of the subject has left its case, which goes on with the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Departure {
+    pub case_id: i64,
+    pub key: String,
+    /// `STOPPED` if a stop rule held, else what a person did.
+    pub outcome: &'static str,
+    pub reason: String,
+}
+
 /// Messages that must not leave any more: all unsent ones of a case, or of one step run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suppression {
@@ -245,6 +267,10 @@ pub struct Effects {
     pub assignments: Vec<AssignmentRow>,
     pub suppressions: Vec<Suppression>,
     pub quiets: Vec<Quiet>,
+    pub arrivals: Vec<Arrival>,
+    pub departures: Vec<Departure>,
+    /// Another row carries the case from now on: (case, key).
+    pub carriers: Vec<(i64, String)>,
     pub failures: Vec<Failure>,
     /// To be met before the batch is written.
     pub starts: Vec<StartRequest>,

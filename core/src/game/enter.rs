@@ -160,6 +160,9 @@ impl Case {
             self.state = CaseState::Running;
         }
         self.started_at = Some(env.now);
+        if self.program.concerns_several() {
+            self.note_pace_of(&facts.row);
+        }
         out.history
             .push(self.record(Event::CaseStarted, None, None, None));
         let first = if skip_past {

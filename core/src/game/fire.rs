@@ -20,6 +20,8 @@ pub enum Fired {
     Moved,
     /// Write the subject's row, then call `wrote` or `locked`.
     Write,
+    /// Another row carries the case from now on; what was asked about the one before it says nothing any more.
+    TakenOver,
 }
 
 /// A message, rendered: the outbox payload as JSON text.
@@ -61,15 +63,14 @@ impl Case {
         out: &mut Effects,
     ) -> Fired {
         if !facts.found {
-            self.end(CaseState::Cancelled, STOPPED, Some(SUBJECT_GONE), out);
-            return Fired::Moved;
+            return self.stop(SUBJECT_GONE, env, out);
         }
         if self.tokens[index].step == START {
             self.fire_start(index, facts, env, out);
             return Fired::Moved;
         }
-        if self.stop_if_due(facts, out) {
-            return Fired::Moved;
+        if self.stop_if_due(facts, env, out) {
+            return self.after_stop();
         }
         let program = self.program.clone();
         let Some(step) = program.step(self.tokens[index].step) else {
@@ -102,7 +103,7 @@ impl Case {
     }
 
     fn fire_start(&mut self, index: usize, facts: &Facts<'_>, env: &Env<'_>, out: &mut Effects) {
-        if self.stop_if_due(facts, out) {
+        if self.stop_if_due(facts, env, out) {
             return;
         }
         if !self.program.starts(facts.conditions) {
@@ -118,25 +119,35 @@ impl Case {
         self.begin(false, false, facts, env, out);
     }
 
-    /// Ends the case if a stop rule holds; the first one gives the reason.
-    pub(super) fn stop_if_due(&mut self, facts: &Facts<'_>, out: &mut Effects) -> bool {
+    /// Stops if a stop rule holds; the first one gives the reason.
+    pub(super) fn stop_if_due(
+        &mut self,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> bool {
         let program = self.program.clone();
         let mut rules = program.stops().iter().zip(facts.conditions);
         let Some((rule, _)) = rules.find(|(_, holds)| **holds) else {
             return false;
         };
-        self.end(CaseState::Cancelled, STOPPED, Some(&rule.reason), out);
+        self.stop(&rule.reason, env, out);
         true
     }
 
     /// Looks at the row once more before a message that has waited leaves: a case whose subject is gone or paid ends
-    /// instead. True if it did.
-    pub fn stop_before_sending(&mut self, facts: &Facts<'_>, out: &mut Effects) -> bool {
+    /// instead, or goes on with its other rows. True if it did.
+    pub fn stop_before_sending(
+        &mut self,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> bool {
         if !facts.found {
-            self.end(CaseState::Cancelled, STOPPED, Some(SUBJECT_GONE), out);
+            self.stop(SUBJECT_GONE, env, out);
             return true;
         }
-        self.stop_if_due(facts, out)
+        self.stop_if_due(facts, env, out)
     }
 
     /// Leaves a step out and goes on with its `next`.
@@ -403,8 +414,10 @@ impl Case {
             None => Value::Null,
         };
         let answers = json!(self.memory.answers);
+        let subjects = self.rows_of_members();
         let scope = Scope {
             row: facts.row,
+            subjects: &subjects,
             case: CaseFacts {
                 id: self.id,
                 workflow: &self.program.document.name,

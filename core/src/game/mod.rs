@@ -11,7 +11,8 @@
 //! * `cancel`: parts of a case         * `plan`: when
 //! * `people`: four eyes, documents, escalation, who is told
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
-//! * `hold`: on hold and off again      * `migrate`: to another version
+//! * `hold`: on hold and off again      * `members`: the rows of a case that concerns several
+//! * `migrate`: to another version
 
 mod another;
 mod branches;
@@ -23,6 +24,7 @@ mod effects;
 mod enter;
 mod fire;
 mod hold;
+mod members;
 mod messages;
 mod migrate;
 mod people;
@@ -36,12 +38,13 @@ pub(crate) mod tests;
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
-    AssignmentRow, Awaited, ChargeRequest, DocumentRow, Effects, Event, Failure, HistoryRow,
-    MessageRow, MessageState, NoteRow, NotificationRow, Quiet, StartRequest, Suppression, TaskMove,
-    TaskRow,
+    Arrival, AssignmentRow, Awaited, ChargeRequest, Departure, DocumentRow, Effects, Event,
+    Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, Quiet, StartRequest,
+    Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
 pub use hold::{Block, Clock, Hold, PLAIN, Span, parse_blocks};
+pub use members::{Look, Member, MemberRow};
 pub use migrate::{KeptTask, Moved, MovedRun, PastRun};
 
 use chrono::{DateTime, Utc};

@@ -130,7 +130,10 @@ impl Case {
                 .get(name)
                 .copied()
                 .map(AnchorValue::Instant),
-            Anchor::Subject(column) => anchor_from_row(&facts.row, column)?,
+            Anchor::Subject(column) => {
+                let own = anchor_from_row(&facts.row, column)?;
+                self.at_its_pace(column, own, &facts.row)?
+            }
         })
     }
 

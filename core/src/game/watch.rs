@@ -18,10 +18,10 @@ impl Case {
             return;
         }
         if !facts.found {
-            self.end(CaseState::Cancelled, STOPPED, Some(SUBJECT_GONE), out);
+            self.stop(SUBJECT_GONE, env, out);
             return;
         }
-        if self.stop_if_due(facts, out) {
+        if self.stop_if_due(facts, env, out) {
             return;
         }
         if self.started_at.is_none() && self.withdraw_if_due(facts, out) {
@@ -75,7 +75,13 @@ impl Case {
     }
 
     /// Computes a token's dates anew if they hang on the subject's row. What is done stays done.
-    fn replan(&mut self, index: usize, facts: &Facts<'_>, env: &Env<'_>, out: &mut Effects) {
+    pub(super) fn replan(
+        &mut self,
+        index: usize,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
         let program = self.program.clone();
         if self.tokens[index].step == START {
             self.replan_start(index, facts, env, out);

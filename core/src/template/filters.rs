@@ -10,6 +10,7 @@ use super::machine::{Machine, Outcome, fail};
 use super::money;
 use super::number::{self, Decimal};
 use super::scope::{elements, field};
+use super::totals::totals;
 use super::tree::{Expr, Kind};
 use super::value::{Num, Text, Val, parse_date, parse_stamp};
 
@@ -43,6 +44,7 @@ named! {
         Default: "default" | "d", Length: "length" | "count", Round: "round", Abs: "abs", Sum: "sum",
         Upper: "upper", Lower: "lower", Capitalize: "capitalize", Title: "title", Trim: "trim", Replace: "replace",
         Join: "join", First: "first", Last: "last", Map: "map", Items: "items",
+        Totals: "totals",
     }
 }
 
@@ -66,8 +68,14 @@ impl Filter {
             Self::Join => (&["separator", "attribute"], 0),
             Self::Sum => (&["attribute"], 0),
             Self::Map => (&["attribute"], 1),
+            Self::Totals => (&["amount", "by"], 2),
             _ => (&[], 0),
         }
+    }
+
+    /// Whether its arguments are fields of the elements.
+    pub(super) fn names_fields(self) -> bool {
+        matches!(self, Self::Sum | Self::Map | Self::Totals)
     }
 
     /// Puts arguments, given by position or by name, into the order of the parameters, and checks what is already known.
@@ -213,6 +221,7 @@ pub(super) fn apply<'a>(
             )
         }
         Filter::Map => Ok(Val::List(listed(machine, line, &value, first)?)),
+        Filter::Totals => totals(machine, line, &value, first, second),
         Filter::Join => {
             let separator = match first {
                 Some(separator) => machine.printed(line, &separator)?,

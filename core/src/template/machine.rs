@@ -364,8 +364,10 @@ impl<'a> Machine<'a> {
         let Some(of) = self.find(of)? else {
             return Ok(None);
         };
-        if matches!(of, Val::Row) {
-            self.spend_bytes(line, self.scope.bytes_to_parse(name))?;
+        match of {
+            Val::Row => self.spend_bytes(line, self.scope.bytes_to_parse(name))?,
+            Val::Subject(nth) => self.spend_bytes(line, self.scope.bytes_to_parse_of(nth, name))?,
+            _ => {}
         }
         field(self.scope, &of, name).or_else(|message| fail(line, message))
     }

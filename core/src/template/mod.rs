@@ -15,6 +15,7 @@ mod operators;
 mod scope;
 mod source;
 mod syntax;
+mod totals;
 mod tree;
 mod value;
 mod variables;
@@ -78,8 +79,10 @@ pub struct Rendered {
 /// One compiled text.
 #[derive(Clone, Debug)]
 struct Compiled {
-    nodes: Vec<Node>,
-    needed: BTreeSet<String>,
+    nodes: Box<[Node]>,
+    needed: Box<[String]>,
+    /// If it walks over the case's rows: every word in it that may be one of their columns.
+    of_subjects: Option<Box<[String]>>,
     source_bytes: usize,
 }
 
@@ -197,13 +200,31 @@ impl Templates {
     /// given in the text (`set`, `for`), and that the text does not allow to be missing (`is defined`, `default`).
     /// Empty for an unknown name.
     pub fn variables(&self, name: &str) -> BTreeSet<String> {
-        let Some(Entry::Ready { base, variants }) = self.entries.get(name) else {
-            return BTreeSet::new();
-        };
-        let texts = std::iter::once(base)
-            .chain(variants)
-            .flat_map(|variant| variant.subject.iter().chain([&variant.body]));
+        let texts = self.texts(name);
         texts.flat_map(|text| text.needed.iter().cloned()).collect()
+    }
+
+    /// Whether a template says something of all the rows that the case concerns, in any of its languages.
+    pub fn uses_subjects(&self, name: &str) -> bool {
+        self.texts(name).any(|text| text.of_subjects.is_some())
+    }
+
+    /// Every word in the texts that walk over the case's rows that may be one of their columns. Some are none.
+    pub fn words_of_subjects(&self) -> BTreeSet<&str> {
+        let texts = self.entries.keys().flat_map(|name| self.texts(name));
+        let words = texts.flat_map(|text| text.of_subjects.iter().flat_map(|words| words.iter()));
+        words.map(String::as_str).collect()
+    }
+
+    fn texts(&self, name: &str) -> impl Iterator<Item = &Compiled> {
+        let entry = match self.entries.get(name) {
+            Some(Entry::Ready { base, variants }) => Some((base, variants)),
+            _ => None,
+        };
+        entry.into_iter().flat_map(|(base, variants)| {
+            let all = std::iter::once(base).chain(variants);
+            all.flat_map(|variant| variant.subject.iter().chain([&variant.body]))
+        })
     }
 
     /// Renders a template for one case in the nearest language: the wanted tag, then the same without its last parts
@@ -425,13 +446,17 @@ impl Templates {
                 ..finding(name, locale, part, message)
             });
         }
-        let needed = references.needed;
+        let needed = references.needed.into_iter().collect();
+        let of_subjects = references
+            .subjects
+            .then(|| references.words.into_iter().collect());
         references
             .unknown_case_fields
             .is_empty()
             .then_some(Compiled {
-                nodes,
+                nodes: nodes.into(),
                 needed,
+                of_subjects,
                 source_bytes: source.len(),
             })
     }

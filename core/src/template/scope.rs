@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::row::{ColumnType, Row};
 
 /// The names that mean the same in every template. They hide a column of the same name, which is then `row.<column>`.
-pub const ENGINE_NAMES: [&str; 6] = ["row", "case", "vars", "answers", "today", "step"];
+pub const ENGINE_NAMES: [&str; 7] = [
+    "row", "case", "vars", "answers", "today", "step", "subjects",
+];
 
 /// The fields of `case`.
 pub(super) const CASE_FIELDS: [&str; 6] =
@@ -41,6 +43,8 @@ pub struct CaseFacts<'a> {
 pub struct Scope<'a> {
     /// The subject's details; every column is a name in the template.
     pub row: Row<'a>,
+    /// The rows that the case concerns, if it may concern several: `{% for claim in subjects %}`.
+    pub subjects: &'a [Row<'a>],
     /// The case itself.
     pub case: CaseFacts<'a>,
     /// The case's own variables, a JSON object or null.
@@ -65,13 +69,19 @@ impl<'a> Scope<'a> {
             "answers" => Val::json(self.answers),
             "today" => Val::Date(self.today),
             "step" => Val::borrowed(self.step),
+            "subjects" => Val::List((0..self.subjects.len()).map(Val::Subject).collect()),
             column => return self.column(column),
         }))
     }
 
     /// The value of a column; None if there is no such column.
     pub(super) fn column(&self, name: &str) -> Result<Option<Val<'a>>, String> {
-        let Row { columns, values } = self.row;
+        self.column_of(self.row, name)
+    }
+
+    /// The value of a column of one of the case's rows.
+    fn column_of(&self, row: Row<'a>, name: &str) -> Result<Option<Val<'a>>, String> {
+        let Row { columns, values } = row;
         let Some(position) = columns.position(name) else {
             return Ok(None);
         };
@@ -122,7 +132,17 @@ impl<'a> Scope<'a> {
 
     /// The size of a column that has to be parsed whenever it is named.
     pub(super) fn bytes_to_parse(&self, name: &str) -> usize {
-        match self.row.get(name) {
+        Self::bytes_of(self.row, name)
+    }
+
+    /// The same for a column of one of the case's rows.
+    pub(super) fn bytes_to_parse_of(&self, subject: usize, name: &str) -> usize {
+        let row = self.subjects.get(subject);
+        row.map_or(0, |row| Self::bytes_of(*row, name))
+    }
+
+    fn bytes_of(row: Row<'_>, name: &str) -> usize {
+        match row.get(name) {
             Some((_, ColumnType::Text)) | None => 0,
             Some((text, _)) => text.len(),
         }
@@ -149,6 +169,10 @@ pub(super) fn field<'a>(
 ) -> Result<Option<Val<'a>>, String> {
     match value {
         Val::Row => scope.column(name),
+        Val::Subject(position) => match scope.subjects.get(*position) {
+            Some(row) => scope.column_of(*row, name),
+            None => Ok(None),
+        },
         Val::Case => scope.case_field(name),
         Val::Json(json) => Ok(json.get(name).map(Val::json)),
         Val::Map(entries) => Ok(entries

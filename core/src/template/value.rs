@@ -109,6 +109,8 @@ pub(super) enum Val<'a> {
     Map(Rc<[(Text<'a>, Val<'a>)]>),
     /// `row`: the subject's columns.
     Row,
+    /// One of `subjects`: the columns of a row that the case concerns, by its place among them.
+    Subject(usize),
     /// `case`: the facts of the case.
     Case,
     Loop(Loop),
@@ -185,6 +187,7 @@ impl<'a> Val<'a> {
             | Self::Stamp(_)
             | Self::Json(_)
             | Self::Row
+            | Self::Subject(_)
             | Self::Case
             | Self::Loop(_) => true,
         }
@@ -201,7 +204,7 @@ impl<'a> Val<'a> {
             Self::Stamp(_) => "a timestamp",
             Self::Json(Json::Array(_)) | Self::List(_) => "a list",
             Self::Json(_) | Self::Map(_) => "an object",
-            Self::Row => "the whole row",
+            Self::Row | Self::Subject(_) => "the whole row",
             Self::Case => "the whole case",
             Self::Loop(_) => "the loop",
         }
@@ -232,6 +235,7 @@ impl<'a> Val<'a> {
             | Self::List(_)
             | Self::Map(_)
             | Self::Row
+            | Self::Subject(_)
             | Self::Case
             | Self::Loop(_) => return None,
         })

@@ -14,6 +14,10 @@ pub(super) struct References {
     pub(super) needed: BTreeSet<String>,
     /// Fields of `case` that there are not, with their line.
     pub(super) unknown_case_fields: Vec<(u32, String)>,
+    /// Whether it says something of all the rows that the case concerns.
+    pub(super) subjects: bool,
+    /// Every field and every text constant: among them are the columns that it reads of those rows.
+    pub(super) words: BTreeSet<String>,
 }
 
 /// Collects the references of a text.
@@ -29,8 +33,8 @@ struct Walk<'t> {
     found: References,
     /// Names that the text asks for with `is defined`: it knows what to do without them.
     tested: BTreeSet<String>,
-    /// Names given by `set`, `with` and `for`, the innermost last.
-    given: Vec<&'t str>,
+    /// Names given by `set`, `with` and `for`, the innermost last, and whether each is one of the case's rows.
+    given: Vec<(&'t str, bool)>,
 }
 
 impl<'t> Walk<'t> {
@@ -55,21 +59,23 @@ impl<'t> Walk<'t> {
                 self.expr(&each.over);
                 let before = self.given.len();
                 self.nodes(&each.otherwise);
-                self.given.extend(each.names.iter().map(|name| &**name));
+                let is_row = each.names.len() == 1 && self.is_subjects(&each.over);
+                self.given
+                    .extend(each.names.iter().map(|name| (&**name, is_row)));
                 each.filter.iter().for_each(|filter| self.expr(filter));
-                self.given.push("loop");
+                self.given.push(("loop", false));
                 self.nodes(&each.body);
                 self.given.truncate(before);
             }
             Node::Set { name, value } => {
                 self.expr(value);
-                self.given.push(name);
+                self.given.push((name, false));
             }
             Node::With { values, body } => {
                 let before = self.given.len();
                 for (name, value) in values {
                     self.expr(value);
-                    self.given.push(name);
+                    self.given.push((name, false));
                 }
                 self.nodes(body);
                 self.given.truncate(before);
@@ -77,15 +83,39 @@ impl<'t> Walk<'t> {
         }
     }
 
+    /// Whether a name is given in the text, and if so, as one of the case's rows.
+    fn given(&self, name: &str) -> Option<bool> {
+        let mut given = self.given.iter().rev();
+        given.find(|(n, _)| *n == name).map(|(_, is_row)| *is_row)
+    }
+
+    /// The case's rows, or some of them.
+    fn is_subjects(&self, expr: &Expr) -> bool {
+        match &*expr.kind {
+            Kind::Name(name) => &**name == "subjects" && self.given(name).is_none(),
+            Kind::Slice(of, _, _) => self.is_subjects(of),
+            _ => false,
+        }
+    }
+
     fn name(&mut self, name: &str) {
-        if !self.given.contains(&name) && !ENGINE_NAMES.contains(&name) {
+        if self.given(name).is_some() {
+            return;
+        }
+        self.found.subjects |= name == "subjects";
+        if !ENGINE_NAMES.contains(&name) {
             self.found.needed.insert(name.to_owned());
         }
     }
 
     fn field(&mut self, line: u32, of: &'t Expr, name: &str) {
+        self.found.words.insert(name.to_owned());
         match &*of.kind {
-            Kind::Name(root) if self.given.contains(&&**root) => {}
+            Kind::Name(root) if self.given(root).is_some() => {
+                if self.given(root) == Some(true) {
+                    self.found.needed.insert(name.to_owned());
+                }
+            }
             Kind::Name(root) if &**root == "row" => {
                 self.found.needed.insert(name.to_owned());
             }
@@ -100,18 +130,22 @@ impl<'t> Walk<'t> {
     fn optional(&mut self, expr: &'t Expr, tested: bool) {
         match &*expr.kind {
             Kind::Name(name) => {
+                self.found.subjects |= &**name == "subjects" && self.given(name).is_none();
                 if tested {
                     self.tested.insert(name.to_string());
                 }
             }
-            Kind::Field(of, name) => match &*of.kind {
-                Kind::Name(root) if &**root == "row" => {
-                    if tested {
-                        self.tested.insert(name.to_string());
+            Kind::Field(of, name) => {
+                self.found.words.insert(name.to_string());
+                match &*of.kind {
+                    Kind::Name(root) if &**root == "row" => {
+                        if tested {
+                            self.tested.insert(name.to_string());
+                        }
                     }
+                    _ => self.optional(of, tested),
                 }
-                _ => self.optional(of, tested),
-            },
+            }
             Kind::Item(of, index) => {
                 self.optional(of, tested);
                 self.expr(index);
@@ -122,7 +156,10 @@ impl<'t> Walk<'t> {
 
     fn expr(&mut self, expr: &'t Expr) {
         match &*expr.kind {
-            Kind::None | Kind::Bool(_) | Kind::Text(_) | Kind::Number(_) => {}
+            Kind::None | Kind::Bool(_) | Kind::Number(_) => {}
+            Kind::Text(text) => {
+                self.found.words.insert(text.to_string());
+            }
             Kind::Name(name) => self.name(name),
             Kind::Field(of, name) => self.field(expr.line, of, name),
             Kind::Item(of, index) => match &*index.kind {
@@ -162,6 +199,13 @@ impl<'t> Walk<'t> {
                     self.optional(value, false)
                 } else {
                     self.expr(value)
+                }
+                if self.is_subjects(value) && filter.names_fields() {
+                    let names = arguments.iter().flatten().filter_map(|a| match &*a.kind {
+                        Kind::Text(name) => Some(name.to_string()),
+                        _ => None,
+                    });
+                    self.found.needed.extend(names);
                 }
                 arguments
                     .iter()

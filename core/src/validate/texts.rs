@@ -42,6 +42,7 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         }
     }
     broken(program, findings);
+    about_all_rows(program, findings);
     for (name, source) in sources {
         let place = format!("template \"{name}\"");
         check_name(&place, "the template", name, findings);
@@ -57,6 +58,28 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 &place,
                 "no step uses the template",
                 "Use it in a step, or remove it.",
+            );
+        }
+    }
+}
+
+/// Texts that list rows, in a workflow whose cases concern one.
+fn about_all_rows(program: &Program, findings: &mut Findings) {
+    if program.concerns_several() {
+        return;
+    }
+    let inline = program.steps.iter().flat_map(|step| {
+        let texts = 0..step.kind.inline_texts().len();
+        texts.map(|i| (step_place(&step.name), inline_name(&step.name, i)))
+    });
+    let named = program.document.templates.keys();
+    let named = named.map(|name| (format!("template \"{name}\""), name.clone()));
+    for (place, name) in inline.chain(named) {
+        if program.templates.uses_subjects(&name) {
+            findings.error(
+                place,
+                "subjects is used, but each case concerns one row only",
+                "Use the columns themselves, or say \"subjects\": \"several\" in the document.",
             );
         }
     }

@@ -60,6 +60,7 @@ impl Play {
                 memory: Memory::default(),
                 vars: None,
                 tokens: Vec::new(),
+                members: Vec::new(),
             },
             now: utc("2026-01-05 12:00"),
             row: Some(BTreeMap::new()),

@@ -7,6 +7,7 @@ mod cancel;
 pub(crate) mod driver;
 mod events;
 mod hold;
+mod members;
 mod parallel;
 pub(crate) mod pieces;
 pub(crate) mod random;

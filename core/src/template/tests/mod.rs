@@ -81,12 +81,23 @@ impl World {
         name: &str,
         locale: Option<&str>,
     ) -> Result<Rendered, Error> {
+        self.render_all(templates, name, locale, &[])
+    }
+
+    fn render_all(
+        &self,
+        templates: &Templates,
+        name: &str,
+        locale: Option<&str>,
+        subjects: &[Row<'_>],
+    ) -> Result<Rendered, Error> {
         let started_at = DateTime::from_timestamp(1_775_000_000, 0).expect("a moment");
         let scope = Scope {
             row: Row {
                 columns: &self.columns,
                 values: &self.values,
             },
+            subjects,
             case: CaseFacts {
                 id: 7,
                 workflow: "dunning",
@@ -102,6 +113,13 @@ impl World {
             to_local: &amsterdam,
         };
         templates.render(name, locale, &scope)
+    }
+
+    /// Renders a text on its own, about these rows.
+    pub(super) fn render_about(&self, text: &str, subjects: &[Row<'_>]) -> Result<String, Error> {
+        let mut templates = Templates::default();
+        templates.add_inline("t", text).expect("a text");
+        Ok(self.render_all(&templates, "t", None, subjects)?.body)
     }
 
     /// Renders a text on its own.

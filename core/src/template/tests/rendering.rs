@@ -354,6 +354,7 @@ fn a_zone_that_fails_is_an_error_of_the_template() {
             columns: &world.columns,
             values: &world.values,
         },
+        subjects: &[],
         case: crate::template::CaseFacts {
             id: 1,
             workflow: "w",
@@ -388,4 +389,75 @@ fn a_zone_that_fails_is_an_error_of_the_template() {
             .as_deref(),
         Ok("none")
     );
+}
+
+#[test]
+fn rcv_03_a_text_lists_all_rows_and_adds_up_by_currency() {
+    use crate::row::{Columns, Row};
+    let columns = Columns::new([
+        ("id".to_owned(), ColumnType::Text),
+        ("amount".to_owned(), ColumnType::Number),
+        ("currency".to_owned(), ColumnType::Text),
+    ]);
+    let row = |id: &str, amount: Option<&str>, currency: &str| {
+        vec![
+            Some(id.to_owned()),
+            amount.map(str::to_owned),
+            Some(currency.to_owned()),
+        ]
+    };
+    let values = [
+        row("C1", Some("12345678901234567890.10"), "EUR"),
+        row("C2", Some("0.07"), "USD"),
+        row("C3", Some("0.90"), "EUR"),
+        row("C4", None, "EUR"),
+    ];
+    let rows: Vec<Row<'_>> = values
+        .iter()
+        .map(|values| Row {
+            columns: &columns,
+            values,
+        })
+        .collect();
+    let world = World::of(&[]);
+    let text = "{{ subjects | length }}: {% for c in subjects if c.amount is not none %}{{ c.id }} {% endfor %}\
+                {% for t in subjects | totals('amount', 'currency') %}{{ t.currency }} {{ t.total }} ({{ t.count }}) {% endfor %}\
+                {{ subjects | map('id') | join('+') }} {{ subjects[0].id }}";
+    assert_eq!(
+        world.render_about(text, &rows).unwrap(),
+        "4: C1 C2 C3 EUR 12345678901234567891.00 (3) USD 0.07 (1) C1+C2+C3+C4 C1"
+    );
+    let error = world
+        .render_about("{% for c in subjects %}{{ c.nothing }}{% endfor %}", &rows)
+        .unwrap_err();
+    assert!(
+        error.message.contains("\"c.nothing\" does not exist"),
+        "{error}"
+    );
+    let error = world
+        .render_about("{{ subjects | totals('id', 'currency') }}", &rows)
+        .unwrap_err();
+    assert!(error.message.contains("a number is needed here"), "{error}");
+}
+
+#[test]
+fn rcv_03_what_a_text_reads_of_all_rows_is_known_before_it_is_rendered() {
+    let mut templates = Templates::default();
+    templates
+        .add_inline("all", "{% for c in subjects %}{{ c.id }} {{ c['due'] }}{% endfor %}{{ subjects | sum('amount') }} {{ number }}")
+        .unwrap();
+    templates
+        .add_inline("one", "{% for c in vars.claims %}{{ c.id }}{% endfor %}")
+        .unwrap();
+    assert!(templates.uses_subjects("all") && !templates.uses_subjects("one"));
+    let needed: Vec<String> = templates.variables("all").into_iter().collect();
+    assert_eq!(needed, ["amount", "due", "id", "number"]);
+    let words = templates.words_of_subjects();
+    assert!(
+        ["id", "due", "amount"]
+            .iter()
+            .all(|word| words.contains(word)),
+        "{words:?}"
+    );
+    assert!(templates.variables("one").is_empty());
 }

@@ -1,0 +1,87 @@
+-- Cases that concern several rows of an account: who joins, who leaves. The functions are in src/api/.
+COMMENT ON COLUMN wf.case_subjects.position IS 'Its place in the order in which the case''s rows joined; null: the first. The first of those that are in it carries the case.';
+COMMENT ON COLUMN wf.case_subjects.departure IS 'The row has left the case, which has gone on with others: at, outcome (stopped by a stop rule, or removed by a person), reason. Null: it is in it, or was when the case ended.';
+
+CREATE FUNCTION wf.start(workflow text, keys text[], vars jsonb DEFAULT NULL)
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'start_together_wrapper';
+COMMENT ON FUNCTION wf.start(text, text[], jsonb) IS
+    'Starts one case of a workflow for several rows of its subject, which belong to one account; the first of them carries it. The workflow has to allow for that ("subjects": "several"): 55000. No such row: P0002; one of them has an open case already: 23505; different accounts, or no key: 22023. Returns the open steps.';
+
+CREATE FUNCTION wf.start(workflow text, keys bigint[], vars jsonb DEFAULT NULL)
+    RETURNS SETOF wf.open_step
+    LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT * FROM wf.start($1, $2::text[], $3) $$;
+COMMENT ON FUNCTION wf.start(text, bigint[], jsonb) IS 'As wf.start(text, text[], jsonb), for bigint keys.';
+
+CREATE FUNCTION wf.start(workflow text, keys uuid[], vars jsonb DEFAULT NULL)
+    RETURNS SETOF wf.open_step
+    LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT * FROM wf.start($1, $2::text[], $3) $$;
+COMMENT ON FUNCTION wf.start(text, uuid[], jsonb) IS 'As wf.start(text, text[], jsonb), for uuid keys.';
+
+CREATE FUNCTION wf.add_subject(case_id bigint, key text)
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'add_subject_wrapper';
+COMMENT ON FUNCTION wf.add_subject(bigint, text) IS
+    'Has a row of the same account join an open case that may concern several; messages that nobody has fetched are rendered anew. Unknown case or row: P0002; it has an open case of the workflow: 23505; another account: 22023; a case that has ended, that concerns it already, or whose workflow is about one row each: 55000. Returns the open steps.';
+
+CREATE FUNCTION wf.add_subject(case_id bigint, key bigint)
+    RETURNS SETOF wf.open_step
+    LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT * FROM wf.add_subject($1, $2::text) $$;
+COMMENT ON FUNCTION wf.add_subject(bigint, bigint) IS 'As wf.add_subject(bigint, text), for a bigint key.';
+
+CREATE FUNCTION wf.add_subject(case_id bigint, key uuid)
+    RETURNS SETOF wf.open_step
+    LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT * FROM wf.add_subject($1, $2::text) $$;
+COMMENT ON FUNCTION wf.add_subject(bigint, uuid) IS 'As wf.add_subject(bigint, text), for a uuid key.';
+
+CREATE FUNCTION wf.remove_subject(case_id bigint, key text, reason text DEFAULT 'removed')
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'remove_subject_wrapper';
+COMMENT ON FUNCTION wf.remove_subject(bigint, text, text) IS
+    'Takes a row out of a case, which goes on with the others: if it carried the case, the next one takes over, and no date comes earlier by that. Unknown case: P0002; the case has ended, does not concern the row, or concerns no other: 55000. Returns the open steps.';
+
+CREATE FUNCTION wf.remove_subject(case_id bigint, key bigint, reason text DEFAULT 'removed')
+    RETURNS SETOF wf.open_step
+    LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT * FROM wf.remove_subject($1, $2::text, $3) $$;
+COMMENT ON FUNCTION wf.remove_subject(bigint, bigint, text) IS 'As wf.remove_subject(bigint, text, text), for a bigint key.';
+
+CREATE FUNCTION wf.remove_subject(case_id bigint, key uuid, reason text DEFAULT 'removed')
+    RETURNS SETOF wf.open_step
+    LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT * FROM wf.remove_subject($1, $2::text, $3) $$;
+COMMENT ON FUNCTION wf.remove_subject(bigint, uuid, text) IS 'As wf.remove_subject(bigint, text, text), for a uuid key.';
+
+-- The rows of each case. LATERAL, so that a case found by its number or by a key is all that is read of history.
+CREATE VIEW wf.case_members AS
+    SELECT cs.case_id, w.name AS workflow, su.name AS subject, cs.key, c.account,
+           cs.key = c.key AND cs.departure IS NULL AS carries,
+           CASE WHEN cs.departure IS NOT NULL THEN 'left' WHEN c.ended_at IS NOT NULL THEN 'ended' ELSE 'in' END AS state,
+           coalesce(h.joined_at, c.created_at) AS joined_at,
+           (cs.departure ->> 'at')::timestamptz AS left_at,
+           cs.departure ->> 'outcome' AS outcome, cs.departure ->> 'reason' AS reason, c.state::text AS case_state
+    FROM wf.case_subjects AS cs
+    JOIN wf.cases AS c ON c.case_id = cs.case_id
+    LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
+    LEFT JOIN wf.subjects AS su ON su.subject_id = cs.subject_id
+    LEFT JOIN LATERAL (
+        SELECT max(h.at) AS joined_at FROM wf.history AS h
+        WHERE h.case_id = cs.case_id AND h.event = 'subject_joined' AND h.detail ->> 'key' = cs.key
+        ) AS h ON cs.position IS NOT NULL;
+COMMENT ON VIEW wf.case_members IS 'One row for each row of a subject that a case concerns, or concerned before it left.';
+COMMENT ON COLUMN wf.case_members.case_id IS 'Number of the case.';
+COMMENT ON COLUMN wf.case_members.workflow IS 'Name of the workflow.';
+COMMENT ON COLUMN wf.case_members.subject IS 'The subject, as it was bound.';
+COMMENT ON COLUMN wf.case_members.key IS 'Key of the row, as text.';
+COMMENT ON COLUMN wf.case_members.account IS 'Account that the case belongs to.';
+COMMENT ON COLUMN wf.case_members.carries IS 'Whether conditions, dates and addresses are read from this row.';
+COMMENT ON COLUMN wf.case_members.state IS 'in; left (the case went on with others); ended (with the case).';
+COMMENT ON COLUMN wf.case_members.joined_at IS 'When it joined the case.';
+COMMENT ON COLUMN wf.case_members.left_at IS 'When it left the case.';
+COMMENT ON COLUMN wf.case_members.outcome IS 'How it left: stopped (by a stop rule) or removed (by a person).';
+COMMENT ON COLUMN wf.case_members.reason IS 'Why it left.';
+COMMENT ON COLUMN wf.case_members.case_state IS 'State of the case: planned, running, held, completed or cancelled.';
