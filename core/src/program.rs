@@ -106,7 +106,10 @@ impl CompiledStep {
 
     /// The names of all outcomes, for error messages and tasks.
     pub fn outcomes(&self) -> Vec<String> {
-        self.legs.iter().map(|leg| leg.outcome.clone()).collect()
+        match self.kind.choices() {
+            Some(choices) => choices.into_iter().map(str::to_owned).collect(),
+            None => self.legs.iter().map(|leg| leg.outcome.clone()).collect(),
+        }
     }
 }
 
@@ -288,7 +291,7 @@ impl Program {
         let mut next = 0;
         while let Some(step) = steps.get(next).and_then(|no| self.step(*no)) {
             next += 1;
-            if step.is_manual() || !step.kind.writes().is_empty() {
+            if step.is_manual() || !step.kind.writes().is_empty() || step.kind.call().is_some() {
                 continue;
             }
             let targets = step.legs.iter().filter_map(|leg| leg.target);
@@ -306,8 +309,9 @@ impl Program {
         use crate::kinds::Channel;
         match channel {
             Channel::Email => self.roles.email.as_deref(),
-            Channel::Sms => self.roles.phone.as_deref(),
+            Channel::Sms | Channel::Voice => self.roles.phone.as_deref(),
             Channel::Letter => self.roles.address.as_deref(),
+            Channel::Ticket => None,
         }
     }
 

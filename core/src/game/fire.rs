@@ -18,7 +18,7 @@ use crate::{Error, ErrorCode};
 pub enum Fired {
     /// Nothing: the token has moved, waits, or has failed.
     Moved,
-    /// Write the subject's row, then call `wrote` or `locked`.
+    /// Write the subject's row, then call `wrote` or `locked`; or call the step's function, then `called`.
     Write,
     /// Another row carries the case from now on; what was asked about the one before it says nothing any more.
     TakenOver,
@@ -215,7 +215,7 @@ impl Case {
                 }
             }
             Then::Charge(charge) => self.ask_to_charge(index, step, charge, facts, env, out),
-            Then::Write => return Fired::Write,
+            Then::Write | Then::Call => return Fired::Write,
             Then::Fork => self.fork(index, step, None, facts, env, out),
             Then::Split(legs) => self.fork(index, step, Some(&legs), facts, env, out),
             Then::StartAnother {
@@ -291,8 +291,13 @@ impl Case {
             self.done(index, UNDELIVERABLE, facts, env, out);
             return Ok(());
         }
-        let (opens, closes) = self.window(env.now, facts, env)?;
-        let quiet = self.keep_quiet(out);
+        // A ticket is nobody's contact.
+        let (opens, closes) = if channel.is_contact() {
+            self.window(env.now, facts, env)?
+        } else {
+            (env.now, None)
+        };
+        let quiet = channel.is_contact() && self.keep_quiet(out);
         let deferred = quiet || opens > env.now;
         let payload = if deferred {
             // Found out now, not when the window opens in the night of somebody's week-end.
@@ -444,6 +449,9 @@ impl Case {
         channel: Channel,
         facts: &Facts<'_>,
     ) -> Result<Option<String>, Error> {
+        if let Some(addressee) = step.kind.addressee() {
+            return Ok(Some(addressee.to_owned()));
+        }
         let Some(column) = self.program.address_column(channel) else {
             if channel == Channel::Letter {
                 return Ok(None);
@@ -472,6 +480,38 @@ impl Case {
     /// The subject's row was written.
     pub fn wrote(&mut self, index: usize, facts: &Facts<'_>, env: &Env<'_>, out: &mut Effects) {
         self.done(index, "done", facts, env, out);
+    }
+
+    /// The step's function was called; `result` is JSON if a var takes it, else text. None: null.
+    pub fn called(
+        &mut self,
+        index: usize,
+        result: Option<&str>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let program = self.program.clone();
+        let Some(step) = program.step(self.tokens[index].step) else {
+            return;
+        };
+        let mut text = result.unwrap_or_default().to_owned();
+        if let Some(name) = step.kind.call().and_then(|call| call.into) {
+            let value = result.and_then(|json| serde_json::from_str(json).ok());
+            let value = value.unwrap_or(Value::Null);
+            text = match &value {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            let vars = [(name.to_owned(), value)].into_iter().collect();
+            if let Err(error) = self.merge_vars(vars) {
+                return self.fail(index, &error, env, out);
+            }
+        }
+        let leg = step.kind.leg_of(&text);
+        self.done(index, leg, facts, env, out);
+        self.look_again(env);
     }
 
     /// The subject's row is locked by the ERP: come back shortly. The engine never waits for the ERP.
