@@ -215,6 +215,7 @@ impl Batch {
                 }
             }
             known.rows_changed();
+            members::look(self);
             return;
         }
         let written: HashSet<usize> =
