@@ -45,6 +45,63 @@ CREATE FUNCTION wf.waive_charge(charge_id bigint, reason text) RETURNS void
 COMMENT ON FUNCTION wf.waive_charge(bigint, text) IS
     'Takes a charge back. Its days stay charged, so that no later interest makes up for it. The same call again is no error. Unknown charge: P0002.';
 
+-- Promises to pay. What they come to is told from what is open on the row, never from payments that are counted.
+CREATE TABLE wf.promises (
+    promise_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    case_id     bigint NOT NULL,
+    subject_id  integer NOT NULL,
+    key         text COLLATE "C" NOT NULL,
+    amount      numeric NOT NULL CHECK (amount > 0),
+    currency    text,
+    due_on      date NOT NULL,
+    grace       integer NOT NULL,
+    open_before numeric NOT NULL,
+    breaks_at   timestamptz NOT NULL,
+    made_at     timestamptz NOT NULL,
+    made_by     text NOT NULL,
+    state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'kept', 'partly_kept', 'broken', 'withdrawn')),
+    paid        numeric,
+    ended_at    timestamptz,
+    ended_by    text
+);
+CREATE INDEX promises_case ON wf.promises (case_id);
+CREATE INDEX promises_due ON wf.promises (breaks_at) WHERE state = 'open';
+COMMENT ON TABLE wf.promises IS 'Promises to pay, open and over.';
+COMMENT ON COLUMN wf.promises.grace IS 'Business days after the day on which it is due.';
+COMMENT ON COLUMN wf.promises.open_before IS 'What was open when it was made.';
+COMMENT ON COLUMN wf.promises.breaks_at IS 'The first moment in which it is broken: the day after its grace begins, where the customer is.';
+COMMENT ON COLUMN wf.promises.state IS 'open; kept: paid in full and in time; partly_kept; broken: nothing was paid; withdrawn: taken back, or its case has ended.';
+COMMENT ON COLUMN wf.promises.paid IS 'What had been paid when it was over.';
+
+CREATE FUNCTION wf.promise(case_id bigint, amount numeric, due date, grace integer DEFAULT NULL) RETURNS bigint
+    LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'promise_wrapper';
+COMMENT ON FUNCTION wf.promise(bigint, numeric, date, integer) IS
+    'Enters a promise to pay an amount by a day, with so many business days of grace (as the workflow says if left out), and puts the case on hold until it is kept or broken. Returns its number. Unknown case: P0002; a case that has ended, or a workflow that does not say what is open: 55000; a day that is past, or more than is open: 22023.';
+
+CREATE FUNCTION wf.withdraw_promise(promise_id bigint) RETURNS void
+    LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'withdraw_promise_wrapper';
+COMMENT ON FUNCTION wf.withdraw_promise(bigint) IS
+    'Takes a promise back, and ends its hold. The same call again is no error. Unknown promise: P0002; one that is over: 55000.';
+
+CREATE FUNCTION wf.agree_plan(case_id bigint, due date[], amounts numeric[])
+    RETURNS SETOF wf.open_step
+    LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agree_plan_wrapper';
+COMMENT ON FUNCTION wf.agree_plan(bigint, date[], numeric[]) IS
+    'Enters a payment plan: the days of its instalments and their amounts. A case of a payment plan takes it in place of the one it has; any other ends, and goes on as the workflow that its own one names in transitions.commitment. Returns the open steps of the case that follows the plan. Unknown case: P0002; ended, or no such workflow: 55000; days out of order or past, amounts that are not above zero, or more than is open: 22023.';
+
+-- The instalments of the payment plans, in order.
+CREATE VIEW wf.instalments AS
+    SELECT c.case_id, w.name AS workflow, c.key, c.state::text AS case_state, i.number::integer AS instalment,
+           (i.value ->> 'due')::date AS due_on, (i.value ->> 'amount')::numeric AS amount,
+           (c.vars #>> '{plan,open}')::numeric AS open_before
+    FROM wf.cases AS c
+    JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
+    JOIN wf.versions AS v ON v.version_id = c.version_id
+    CROSS JOIN LATERAL jsonb_array_elements(c.vars #> '{plan,instalments}') WITH ORDINALITY AS i (value, number)
+    WHERE v.kind = 'payment_plan';
+COMMENT ON VIEW wf.instalments IS 'The instalments of the payment plans that cases follow or have followed.';
+COMMENT ON COLUMN wf.instalments.open_before IS 'What was open when the plan was agreed.';
+
 -- What is charged to each row, a line for each currency.
 CREATE VIEW wf.charge_totals AS
     SELECT s.name AS subject, c.key, c.currency,

@@ -85,6 +85,12 @@ pub struct Head {
     /// When a case ends by itself, checked on every change of the subject and before every step; first match counts.
     #[serde(default)]
     pub stop: Vec<StopRule>,
+    /// What is owed on a row, for promises, payment plans, and the tolerance below which it counts as paid.
+    #[serde(default)]
+    pub money: Option<Money>,
+    /// Where a case goes on when something is agreed or found out about its row.
+    #[serde(default)]
+    pub transitions: Transitions,
     /// Texts by name.
     #[serde(default)]
     pub templates: IndexMap<String, TemplateSource>,
@@ -156,6 +162,35 @@ pub enum Again {
     AfterStop,
     /// No.
     Never,
+}
+
+/// What is owed on a row.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// What is still open; SQL expression over the subject's details, such as `open_amount`.
+    pub open: String,
+    /// The currency; SQL expression, such as the column's name or `'EUR'`.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// When no more than this is open the case ends as paid; SQL expression, such as `5`.
+    #[serde(default)]
+    pub tolerance: Option<String>,
+    /// How many business days after its date a promise may still be kept, unless wf.promise says otherwise; 0 if absent.
+    #[serde(default)]
+    pub grace: u16,
+}
+
+/// Where a case goes on when something is agreed or found out about its row.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transitions {
+    /// The workflow of the payment plan that wf.agree_plan starts; this case ends with that.
+    #[serde(default)]
+    pub commitment: Option<String>,
+    /// The workflow that looks into a dispute, beside this case, which is on hold meanwhile.
+    #[serde(default)]
+    pub dispute: Option<String>,
 }
 
 /// When a case ends by itself.

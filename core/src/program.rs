@@ -3,20 +3,18 @@
 //! Compiling never fails on an unsound document: legs that lead nowhere stay unresolved and `validate` names them.
 //! Only a version without error findings is published, so a running case always finds its legs.
 //!
-//! * `step`: one step, its legs resolved
 //! * `layout`: which steps are branches of which join, and which ones wait side by side
 //! * `members`: what is read of all the rows of a case that concerns several
 
 mod layout;
 mod members;
-mod step;
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::calendar::Roll;
 use crate::dates::{Anchor, DateRule};
-use crate::document::{Document, Late, StopRule};
-use crate::kinds::{Nature, StepKind};
+use crate::document::{Document, Late, Money, Step, StopRule};
+use crate::kinds::{Leg, Nature, StepKind};
 use crate::people::People;
 use crate::row::ColumnType;
 use crate::template::{TemplateFinding, Templates};
@@ -108,10 +106,7 @@ impl CompiledStep {
 
     /// The names of all outcomes, for error messages and tasks.
     pub fn outcomes(&self) -> Vec<String> {
-        match self.kind.choices() {
-            Some(choices) => choices.into_iter().map(str::to_owned).collect(),
-            None => self.legs.iter().map(|leg| leg.outcome.clone()).collect(),
-        }
+        self.legs.iter().map(|leg| leg.outcome.clone()).collect()
     }
 }
 
@@ -153,6 +148,8 @@ impl Program {
     /// Compiles a document. `roles` comes from the subject's binding.
     pub fn compile(document: Document, roles: Roles) -> Self {
         let Document { mut head, phases } = document;
+        let paid = head.money.as_ref().and_then(paid_rule);
+        head.stop.extend(paid);
         let sources = std::mem::take(&mut head.templates);
         let (mut templates, mut template_findings) = Templates::compile(&sources);
         head.templates = sources;
@@ -178,7 +175,7 @@ impl Program {
                     let name = inline_name(&step.common.name, i);
                     template_findings.extend(templates.add_inline(&name, text).err());
                 }
-                steps.push(step::compile(step, no, phase, last, &by_name));
+                steps.push(compile_step(step, no, phase, last, &by_name));
             }
         }
         let mut program = Self {
@@ -259,7 +256,7 @@ impl Program {
         Read {
             conditions: stops.chain(start).collect(),
             columns: self.base_columns().into_iter().collect(),
-            values: Vec::new(),
+            values: self.money_values(),
         }
     }
 
@@ -282,7 +279,7 @@ impl Program {
         Read {
             conditions: stops.chain(step.when.clone()).chain(own).collect(),
             columns: columns.into_iter().collect(),
-            values: step_values(step),
+            values: self.step_values(step),
         }
     }
 
@@ -293,7 +290,7 @@ impl Program {
         let mut next = 0;
         while let Some(step) = steps.get(next).and_then(|no| self.step(*no)) {
             next += 1;
-            if step.is_manual() || !step.kind.writes().is_empty() || step.kind.call().is_some() {
+            if step.is_manual() || !step.kind.writes().is_empty() {
                 continue;
             }
             let targets = step.legs.iter().filter_map(|leg| leg.target);
@@ -311,9 +308,8 @@ impl Program {
         use crate::kinds::Channel;
         match channel {
             Channel::Email => self.roles.email.as_deref(),
-            Channel::Sms | Channel::Voice => self.roles.phone.as_deref(),
+            Channel::Sms => self.roles.phone.as_deref(),
             Channel::Letter => self.roles.address.as_deref(),
-            Channel::Ticket => None,
         }
     }
 
@@ -340,6 +336,35 @@ impl Program {
                 _ => None,
             });
         anchors.chain(self.roles.time_zone.clone()).collect()
+    }
+
+    fn step_values(&self, step: &CompiledStep) -> Vec<Value> {
+        let values = step.kind.values().into_iter();
+        let own = values.map(|(field, sql, kind)| Value {
+            name: value_name(&step.name, field),
+            sql: sql.to_owned(),
+            kind,
+        });
+        let owed = step.kind.wants_open_amount().then(|| self.money_values());
+        own.chain(owed.into_iter().flatten()).collect()
+    }
+
+    /// What is owed on a row, if the workflow says how to tell.
+    fn money_values(&self) -> Vec<Value> {
+        let Some(money) = &self.document.money else {
+            return Vec::new();
+        };
+        let open = Some((OPEN_AMOUNT, &money.open, ColumnType::Number));
+        let currency = money.currency.as_ref();
+        let currency = currency.map(|sql| (CURRENCY, sql, ColumnType::Text));
+        let values = open.into_iter().chain(currency);
+        values
+            .map(|(name, sql, kind)| Value {
+                name: name.to_owned(),
+                sql: sql.clone(),
+                kind,
+            })
+            .collect()
     }
 
     fn mark_anchors(&mut self) {
@@ -414,6 +439,10 @@ impl Program {
     }
 }
 
+/// The names under which what is owed is read. The blanks keep them apart from columns.
+pub const OPEN_AMOUNT: &str = "open of money";
+pub const CURRENCY: &str = "currency of money";
+
 /// The name under which a text that stands in a step is compiled. The space keeps it apart from template names.
 pub fn inline_name(step: &str, index: usize) -> String {
     format!("{step} text {}", index + 1)
@@ -424,13 +453,88 @@ pub fn value_name(step: &str, field: &str) -> String {
     format!("{field} of step {step}")
 }
 
-fn step_values(step: &CompiledStep) -> Vec<Value> {
-    let values = step.kind.values().into_iter();
-    values
-        .map(|(field, sql, kind)| Value {
-            name: value_name(&step.name, field),
-            sql: sql.to_owned(),
-            kind,
-        })
-        .collect()
+/// The rule that ends a case of which no more than the tolerance is open.
+fn paid_rule(money: &Money) -> Option<StopRule> {
+    let tolerance = money.tolerance.as_ref()?;
+    Some(StopRule {
+        when: format!("(\n{}\n) <= (\n{tolerance}\n)", money.open),
+        reason: "paid".to_owned(),
+    })
+}
+
+fn compile_step(
+    step: Step,
+    no: StepNo,
+    phase: usize,
+    last: StepNo,
+    by_name: &HashMap<String, StepNo>,
+) -> CompiledStep {
+    let Step { common, kind } = step;
+    let following = (no < last).then(|| no + 1);
+    let mut unknown_next = None;
+    // A step whose legs all name their targets is not followed by anything unless it says so.
+    let own_legs = kind.legs();
+    let following = following.filter(|_| own_legs.iter().any(|leg| leg.target.is_none()));
+    let next = match &common.next {
+        Some(name) => {
+            let target = by_name.get(name).copied();
+            if target.is_none() {
+                unknown_next = Some(name.clone());
+            }
+            target
+        }
+        None => following,
+    };
+    let mut unknown_targets = Vec::new();
+    let legs = own_legs
+        .into_iter()
+        .map(
+            |Leg {
+                 outcome,
+                 target,
+                 condition,
+             }| {
+                let target = match target {
+                    None => next,
+                    Some(name) => {
+                        let target = by_name.get(&name).copied();
+                        if target.is_none() {
+                            unknown_targets.push((outcome.clone(), name));
+                        }
+                        target
+                    }
+                };
+                CompiledLeg {
+                    outcome,
+                    target,
+                    condition,
+                }
+            },
+        )
+        .collect();
+    CompiledStep {
+        no,
+        phase,
+        name: common.name,
+        description: common.description,
+        kind,
+        on: common.on,
+        due: common.due,
+        participant: common.participant,
+        people: People::new(common.second, common.links, common.escalate, common.notify),
+        when: common.when,
+        merge: common.merge,
+        legs,
+        next,
+        unknown_next,
+        unknown_targets,
+        stage: 1,
+        in_cycle: false,
+        is_anchor: false,
+        rivals: Vec::new(),
+        branches: 0,
+        needs: 0,
+        region: Vec::new(),
+        within: Vec::new(),
+    }
 }

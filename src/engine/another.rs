@@ -8,12 +8,14 @@ use std::rc::Rc;
 
 use workflow_core::game::StartRequest;
 use workflow_core::kinds::Afterwards;
+use workflow_core::program::START;
 use workflow_core::{Error, ErrorCode};
 
 use super::batch::{Batch, new_case, new_case_ids};
 use super::enrol::{Place, account, free_for_call, start_read};
 use super::reads::{Purpose, Question};
 use super::versions::{Version, find_workflow, version};
+use crate::pg::raise::raise;
 use crate::pg::spi;
 use crate::pg::types::{array, array_of};
 
@@ -26,7 +28,7 @@ pub fn start(batch: &mut Batch) {
     for request in std::mem::take(&mut batch.effects.starts) {
         let case = batch.find(request.case_id).map(|i| &batch.cases[i].case);
         // A stop rule may have ended the case since.
-        if case.is_some_and(|c| c.token_of(request.step, request.visit).is_some()) {
+        if case.is_some_and(|c| c.still_asks(&request)) {
             let target = request.workflow.clone();
             by_target.entry(target).or_default().push(request);
         }
@@ -270,6 +272,8 @@ fn answer(batch: &mut Batch, answers: Answered) {
             }
             (Ok(other), Afterwards::Ends) => case.continued(&request, other, &env, out),
             (Ok(_), Afterwards::Waits) => {}
+            // Of a call, which then fails as a whole.
+            (Err(error), _) if request.step == START => raise(error),
             (Err(error), _) => {
                 let step = case.program.step_name(request.step);
                 let error = Error {

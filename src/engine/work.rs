@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::{as_engine, deferred, due, inbox};
+use crate::collections;
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
 use crate::pg::types::{arg, instant_from_pg};
@@ -70,6 +71,9 @@ pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     }
     state.last_now = look.now;
     let mut worked = false;
+    if look.promises {
+        worked |= collections::settle_due(run);
+    }
     if look.holds {
         worked |= release_holds(run);
     }
@@ -109,6 +113,7 @@ struct Look {
     closing: bool,
     holds: bool,
     escalations: bool,
+    promises: bool,
     next: Option<DateTime<Utc>>,
     /// A test has frozen the clock: no time passes while a worker sleeps.
     frozen: bool,
@@ -137,11 +142,14 @@ fn look_around(state: &WorkerState) -> Look {
                        ORDER BY o.not_after LIMIT 1),
                       (SELECT h.until FROM wf.holds AS h
                        WHERE h.released_at IS NULL AND h.until > n.now ORDER BY h.until LIMIT 1),
+                      (SELECT p.breaks_at FROM wf.promises AS p
+                       WHERE p.state = 'open' AND p.breaks_at > n.now ORDER BY p.breaks_at LIMIT 1),
                       (SELECT t.escalate_at FROM wf.tasks AS t
                        WHERE t.escalate_at > n.now ORDER BY t.escalate_at LIMIT 1)),
                 EXISTS (SELECT FROM wf.clock),
                 EXISTS (SELECT FROM wf.tasks AS t JOIN wf.cases AS c ON c.case_id = t.case_id
-                        WHERE t.escalate_at <= n.now AND c.state IN ('running', 'planned'))
+                        WHERE t.escalate_at <= n.now AND c.state IN ('running', 'planned')),
+                EXISTS (SELECT FROM wf.promises AS p WHERE p.state = 'open' AND p.breaks_at <= n.now)
          FROM (SELECT coalesce((SELECT c.frozen_at FROM wf.clock AS c), pg_catalog.now()) AS now OFFSET 0) AS n",
         &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
     );
@@ -158,6 +166,7 @@ fn look_around(state: &WorkerState) -> Look {
         next: row.get(7),
         frozen: row.must(8),
         escalations: row.must(9),
+        promises: row.must(10),
     }
 }
 

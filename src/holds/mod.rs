@@ -249,6 +249,40 @@ pub fn end_those_of(batch: &mut Batch, cases: &[i64], holder: &str) {
     release_in(batch, &by_case(&rows));
 }
 
+/// Ends holds on cases of the batch, each by the case and who holds it.
+pub fn end_held_by(batch: &mut Batch, holds: &[(i64, String)]) {
+    if holds.is_empty() {
+        return;
+    }
+    let sql = format!(
+        "UPDATE wf.holds AS h SET released_at = $3, released_by = h.held_by
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::text[]) AS held_by) AS n
+         WHERE h.case_id = n.case_id AND h.released_at IS NULL AND h.held_by = n.held_by RETURNING {HOLD}"
+    );
+    let rows = spi::query(
+        &sql,
+        &[
+            array(holds.iter().map(|(case, _)| *case)),
+            array(holds.iter().map(|(_, by)| by.as_str())),
+            arg(batch.context.now),
+        ],
+    );
+    release_in(batch, &by_case(&rows));
+}
+
+/// A hold of a kind from now on; the reason is the kind.
+pub fn of_kind(kind: &str) -> Hold {
+    let kind = kinds::named(kind);
+    Hold {
+        reason: kind.name.clone(),
+        kind: kind.name,
+        blocks: kind.blocks,
+        clock: kind.clock,
+        from: now(),
+        until: None,
+    }
+}
+
 /// Keeps the messages of quiet cases here, or lets them go again: part of writing a batch, after the messages. What a
 /// sender is just leasing has been handed over before.
 pub fn write(effects: &Effects, now: DateTime<Utc>) {

@@ -3,6 +3,8 @@
 
 mod breathing_space;
 mod charges;
+mod plans;
+mod promises;
 
 use serde_json::Value;
 use workflow_engine_tests::{TestDb, document};
@@ -10,6 +12,7 @@ use workflow_engine_tests::{TestDb, document};
 const NONE: &[&str] = &[];
 
 const BREATHING_SPACE: &str = include_str!("../../examples/collections/breathing-space.json");
+const PAYMENT_PLAN: &str = include_str!("../../examples/collections/payment-plan.json");
 const MAIN_OUTREACH: &str = include_str!("../../examples/collections/main-outreach.json");
 
 const CASES: &str = "SELECT workflow, state, outcome, reason FROM probe.cases() ORDER BY case_id";

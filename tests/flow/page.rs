@@ -63,6 +63,7 @@ fn every_kind_of_step_has_an_example_that_runs() {
         let name = format!("example {number}");
         let mut document = invoice_workflow(&name, steps.clone());
         document["phases"][0]["steps"] = steps;
+        document["money"] = serde_json::json!({"open": "open_amount"});
         db.define(&document);
         let findings =
             format!("SELECT * FROM wf.validate('{name}') WHERE message NOT LIKE '%template%'");

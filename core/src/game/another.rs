@@ -8,6 +8,7 @@ use super::case::{Token, TokenState};
 use super::effects::{Awaited, Effects, Event, StartRequest};
 use super::{Env, Facts, calls};
 use crate::kinds::Afterwards;
+use crate::program::START;
 
 /// The outcome of a case that goes on as a case of another workflow.
 const CONTINUED: &str = "continued";
@@ -45,6 +46,10 @@ impl Case {
         out: &mut Effects,
     ) {
         let outcome = other.map_or(CONTINUE_LIMIT, |_| CONTINUED);
+        if request.step == START && self.still_asks(request) {
+            self.end(CaseState::Completed, outcome, None, out);
+            return;
+        }
         if let Some(index) = self.token_of(request.step, request.visit) {
             let detail = Some(request.met_by(other));
             self.finish(index, Event::StepDone, outcome, detail, env, out);
@@ -91,7 +96,7 @@ impl Case {
         let outcome = &awaited.outcome;
         self.memory
             .answers
-            .insert(step.name.clone(), json!(outcome));
+            .insert(step.name.clone(), outcome.clone());
         let mut vars = awaited
             .vars
             .as_deref()

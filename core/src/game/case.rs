@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::agreements::OpenPromise;
 use super::effects::{Effects, Event, Failure, HistoryRow, Suppression};
 use super::hold::{Block, Span};
 use super::members::Member;
 use super::{Env, Facts};
+use crate::collections::plan::Progress;
 use crate::program::{CompiledStep, Program, StepNo};
 use crate::{Error, ErrorCode};
 
@@ -130,9 +131,9 @@ pub struct Memory {
     /// When each step that dates hang on was last done.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub done: BTreeMap<String, DateTime<Utc>>,
-    /// The answers given to questions, by step: a text, or a list of texts.
+    /// The answers given to questions, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub answers: BTreeMap<String, Value>,
+    pub answers: BTreeMap<String, String>,
     /// Signals that have come before the event that waits for them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub signals: BTreeSet<String>,
@@ -154,6 +155,12 @@ pub struct Memory {
     /// The same of rows that have carried it before: no date counts from an earlier day since (see `members`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub floors: BTreeMap<String, String>,
+    /// Promises to pay that are open, in the order in which they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promises: Vec<OpenPromise>,
+    /// How far its payment plan has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Progress>,
 }
 
 /// What went wrong with a step run, as an incident shows it.
@@ -477,6 +484,7 @@ impl Case {
             });
         }
         out.awaiting.extend(self.memory.awaited_by);
+        self.drop_promises(out);
         self.state = state;
         self.outcome = Some(outcome.to_owned());
         self.reason = reason.map(str::to_owned);

@@ -17,6 +17,8 @@ pub enum Event {
     CaseHeld,
     CaseReleased,
     CaseMigrated,
+    Promised,
+    PromiseEnded,
     StepDone,
     StepSkipped,
     StepFailed,
@@ -41,6 +43,8 @@ impl Event {
             Event::CaseHeld => "case_held",
             Event::CaseReleased => "case_released",
             Event::CaseMigrated => "case_migrated",
+            Event::Promised => "promised",
+            Event::PromiseEnded => "promise_ended",
             Event::StepDone => "step_done",
             Event::StepSkipped => "step_skipped",
             Event::StepFailed => "step_failed",
@@ -254,6 +258,46 @@ pub struct ChargeRequest {
     pub sum: Sum,
 }
 
+/// What has become of a promise to pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromiseState {
+    /// Nothing yet; it is looked at again later.
+    Open,
+    /// It was paid in full and in time.
+    Kept,
+    /// Some of it was paid in time.
+    PartlyKept,
+    /// Nothing was.
+    Broken,
+    /// It was taken back, or its case has ended.
+    Withdrawn,
+}
+
+impl PromiseState {
+    /// Its name in wf.promises.
+    pub fn label(self) -> &'static str {
+        match self {
+            PromiseState::Open => "open",
+            PromiseState::Kept => "kept",
+            PromiseState::PartlyKept => "partly_kept",
+            PromiseState::Broken => "broken",
+            PromiseState::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// A promise is over, with its hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromiseEnd {
+    pub case_id: i64,
+    pub id: i64,
+    pub state: PromiseState,
+    /// What has been paid since it was made.
+    pub paid: Option<String>,
+    /// It could not be told what is open: to be looked at again then.
+    pub again_at: Option<DateTime<Utc>>,
+}
+
 /// Everything that a batch of moves wants written, besides the cases and tokens themselves.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -280,6 +324,7 @@ pub struct Effects {
     pub awaiting: Vec<i64>,
     /// To be met before the batch is written.
     pub charges: Vec<ChargeRequest>,
+    pub promises: Vec<PromiseEnd>,
     /// Step runs whose open incidents are over: (case, step, visit).
     pub resolved: Vec<(i64, StepNo, i16)>,
 }

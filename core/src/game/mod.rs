@@ -6,6 +6,7 @@
 //!
 //! * `enter`: a case begins           * `fire`: a token's time has come
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
+//! * `agreements`: promises, payment plans
 //! * `another`: cases that start others  * `charge`: fees and interest
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
@@ -14,6 +15,7 @@
 //! * `hold`: on hold and off again      * `members`: the rows of a case that concerns several
 //! * `migrate`: to another version
 
+mod agreements;
 mod another;
 mod branches;
 mod calls;
@@ -27,7 +29,6 @@ mod hold;
 mod members;
 mod messages;
 mod migrate;
-mod outside;
 mod people;
 mod plan;
 mod signals;
@@ -36,12 +37,13 @@ mod watch;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use agreements::{Made, OpenPromise, Promised};
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
     Arrival, AssignmentRow, Awaited, ChargeRequest, Departure, DocumentRow, Effects, Event,
-    Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, Quiet, StartRequest,
-    Suppression, TaskMove, TaskRow,
+    Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, PromiseEnd,
+    PromiseState, Quiet, StartRequest, Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
 pub use hold::{Block, Clock, Hold, PLAIN, Span, parse_blocks};

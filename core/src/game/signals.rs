@@ -146,8 +146,10 @@ impl Case {
         let program = self.program.clone();
         let state = self.waiting();
         let watches = |no| program.step(no).is_some_and(|s| s.kind.watches_subject());
+        let paces = |no| program.step(no).is_some_and(|s| s.kind.paces_itself());
         for token in &mut self.tokens {
-            if token.state == TokenState::Waiting && watches(token.step) {
+            let planned = token.state == state && paces(token.step);
+            if planned || token.state == TokenState::Waiting && watches(token.step) {
                 token.state = state;
                 token.run_at = Some(env.now);
             }

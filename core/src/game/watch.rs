@@ -21,6 +21,7 @@ impl Case {
             self.stop(SUBJECT_GONE, env, out);
             return;
         }
+        self.look_at_promises(facts, env, out);
         if self.stop_if_due(facts, env, out) {
             return;
         }

@@ -10,11 +10,11 @@ mod control;
 mod event;
 mod first_of;
 mod inclusive;
+mod instalments;
 mod manual;
 mod message;
 mod people;
 mod record;
-mod sql;
 
 use std::fmt::Debug;
 
@@ -73,21 +73,11 @@ pub enum Channel {
     Email,
     Sms,
     Letter,
-    /// A call in which a machine reads the text out.
-    Voice,
-    /// A ticket in the system where others work on it.
-    Ticket,
 }
 
 impl Channel {
     /// Every channel, by name.
-    pub const ALL: [Self; 5] = [
-        Channel::Email,
-        Channel::Letter,
-        Channel::Sms,
-        Channel::Ticket,
-        Channel::Voice,
-    ];
+    pub const ALL: [Self; 3] = [Channel::Email, Channel::Letter, Channel::Sms];
 
     /// The channel's name in the outbox.
     pub fn name(self) -> &'static str {
@@ -95,14 +85,7 @@ impl Channel {
             Channel::Email => "email",
             Channel::Sms => "sms",
             Channel::Letter => "letter",
-            Channel::Voice => "voice",
-            Channel::Ticket => "ticket",
         }
-    }
-
-    /// Whether it reaches the subject's own people, who want to be left alone at night.
-    pub fn is_contact(self) -> bool {
-        self != Channel::Ticket
     }
 }
 
@@ -153,14 +136,6 @@ pub enum Afterwards {
     Waits,
 }
 
-/// An SQL expression to be worked out for each case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call<'a> {
-    pub sql: &'a str,
-    /// The name in the case's vars that takes the result; then it comes as JSON, else as text.
-    pub into: Option<&'a str>,
-}
-
 /// What happens when a token fires on a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Then<'a> {
@@ -185,8 +160,8 @@ pub enum Then<'a> {
     Write,
     /// A fee or interest is charged, and the step is over.
     Charge(&'a Charge),
-    /// An SQL function is called; its result may pick the leg.
-    Call,
+    /// The next thing in a payment plan happens, or the token waits for it.
+    Instalments(&'a Instalments),
     /// A token goes out on every leg.
     Fork,
     /// A token goes out on each of these legs.
@@ -241,34 +216,6 @@ pub trait StepKind: Debug {
         None
     }
 
-    /// Whom it sends to, if that is no column of the subject.
-    fn addressee(&self) -> Option<&str> {
-        None
-    }
-
-    /// The SQL expression that it has the database work out, for what that does or for its result.
-    fn call(&self) -> Option<Call<'_>> {
-        None
-    }
-
-    /// What a person may answer, if the step takes several answers at once.
-    fn choices(&self) -> Option<Vec<&str>> {
-        None
-    }
-
-    /// The answers that a person gives to a step that takes several.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Input`](crate::ErrorCode::Input) or [`ErrorCode::Unknown`](crate::ErrorCode::Unknown) with what will
-    /// not do; the caller names the step.
-    fn choose(
-        &self,
-        _outcome: Option<&str>,
-        _data: Option<&Map<String, Value>>,
-    ) -> Result<Option<Vec<String>>, Error> {
-        Ok(None)
-    }
-
     /// Columns of the subject's table that it writes, with the SQL expression for each.
     fn writes(&self) -> Vec<(&str, &str)> {
         Vec::new()
@@ -277,6 +224,16 @@ pub trait StepKind: Debug {
     /// Values that it needs of the subject's row: the field, the SQL expression that stands there, and its type.
     fn values(&self) -> Vec<(&'static str, &str, ColumnType)> {
         Vec::new()
+    }
+
+    /// Whether it looks at what is owed.
+    fn wants_open_amount(&self) -> bool {
+        false
+    }
+
+    /// Whether it waits by itself for what comes next, and comes to an end of it: no loop over it is endless.
+    fn paces_itself(&self) -> bool {
+        false
     }
 
     /// Whether it adds to what is owed.
@@ -324,7 +281,7 @@ pub trait StepKind: Debug {
         false
     }
 
-    /// For such a step, or one that calls: the leg that this outcome takes.
+    /// For such a step: the leg that a case with this outcome takes.
     fn leg_of<'a>(&'a self, outcome: &'a str) -> &'a str {
         outcome
     }
@@ -436,14 +393,12 @@ pub const KINDS: &[Entry] = &[
     entry::<message::Email>("email"),
     entry::<message::Sms>("sms"),
     entry::<message::Letter>("letter"),
-    entry::<message::Voice>("voice"),
-    entry::<message::Ticket>("ticket"),
     entry::<record::Note>("note"),
     entry::<record::Update>("update"),
-    entry::<sql::Sql>("sql"),
     entry::<people::Notify>("notify"),
     entry::<people::Assign>("assign"),
     entry::<charge::Charge>("charge"),
+    entry::<instalments::Instalments>("instalments"),
     entry::<control::Decision>("decision"),
     entry::<inclusive::Inclusive>("inclusive"),
     entry::<control::Wait>("wait"),
@@ -459,6 +414,7 @@ pub const KINDS: &[Entry] = &[
 
 pub use charge::{Charge, Type as ChargeType};
 pub use event::event_of_button;
+pub use instalments::Instalments;
 
 /// Reads the fields of a kind.
 pub fn parse(name: &str, fields: Value) -> Result<Box<dyn StepKind>, String> {

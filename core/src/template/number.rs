@@ -114,11 +114,16 @@ impl Decimal {
         self.units == 0
     }
 
-    pub(super) fn negated(self) -> Option<Self> {
+    pub(crate) fn negated(self) -> Option<Self> {
         Some(Self {
             units: self.units.checked_neg()?,
             scale: self.scale,
         })
+    }
+
+    /// Whether it is below zero.
+    pub(crate) fn is_negative(self) -> bool {
+        self.units < 0
     }
 
     pub(super) fn absolute(self) -> Option<Self> {

@@ -60,7 +60,7 @@ fn unbounded(graph: &Graph<'_>, edge: &Edge<'_>) -> bool {
                 && step.legs.first().is_some_and(|leg| leg.outcome == outcome);
             // Each signal is taken by one visit.
             let listens = step.kind.signal().is_some();
-            !manual && !bounded && !listens
+            !manual && !bounded && !listens && !step.kind.paces_itself()
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * `head`: the workflow itself, its rules and phases    * `steps`: each step by itself
 //! * `dates`: date rules and their anchors                * `texts`: templates
+//! * `collections`: money, and what kinds of workflow ask for
 //! * `people`: who works on steps, who approves, who is told
 //! * `flow`: where tokens go, and whether they arrive     * `cycles`: loops without end, cases without end
 //! * `branches`: answers that cross (`crossing`)          * `parallel`: branches and their joins (`nesting`)
@@ -11,6 +12,7 @@
 //! * `uses`: what the definition asks of the subject, for the shell, which has the catalogue to check it against
 
 mod branches;
+mod collections;
 mod companions;
 mod crossing;
 mod cycles;
@@ -49,6 +51,7 @@ pub fn validate(program: &Program) -> Findings {
     head::check(program, &mut findings);
     steps::check(program, &mut findings);
     people::check(program, &mut findings);
+    collections::check(program, &mut findings);
     texts::check(program, &mut findings);
     if !program.steps.is_empty() {
         let graph = Graph::new(program);

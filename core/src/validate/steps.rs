@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{check_name, check_not_blank, step_place};
-use crate::collections::WorkflowKind;
 use crate::finding::Findings;
 use crate::kinds::Nature;
 use crate::program::{CompiledStep, Program};
@@ -39,13 +38,6 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
         }
         people(step, &place, findings);
         conditions(step, &place, findings);
-        if step.kind.charges() && program.document.kind == WorkflowKind::BreathingSpace {
-            findings.error(
-                &place,
-                "nothing is charged in a breathing space",
-                "Move the step to the workflow that comes after it, or give this one another kind.",
-            );
-        }
         step.kind.check(&place, findings);
         for leg in &step.legs {
             leg_name(&place, &leg.outcome, findings);

@@ -47,9 +47,6 @@ pub enum SqlScope {
     Write { column: String },
     /// A value of a running case: what a condition may look at. Of this type.
     Value { kind: ColumnType },
-    /// An expression for what it does or gives: the columns of the details, `vars` and `answers`. `json`: its result is
-    /// kept.
-    Call { json: bool },
 }
 
 /// An SQL text of the definition, to be prepared before publishing.
@@ -119,6 +116,17 @@ pub fn sql_texts(program: &Program) -> Vec<SqlText> {
             SqlScope::Subject,
         );
     }
+    if let Some(money) = &program.document.money {
+        let number = SqlScope::Value {
+            kind: ColumnType::Number,
+        };
+        let text = SqlScope::Value {
+            kind: ColumnType::Text,
+        };
+        add("money", &money.open, number.clone());
+        add("money", money.tolerance.as_deref().unwrap_or(""), number);
+        add("money", money.currency.as_deref().unwrap_or(""), text);
+    }
     for step in &program.steps {
         let place = step_place(&step.name);
         for condition in step
@@ -131,10 +139,6 @@ pub fn sql_texts(program: &Program) -> Vec<SqlText> {
         }
         for (_, value, kind) in step.kind.values() {
             add(&place, value, SqlScope::Value { kind });
-        }
-        if let Some(call) = step.kind.call() {
-            let json = call.into.is_some();
-            add(&place, call.sql, SqlScope::Call { json });
         }
         for (column, value) in step.kind.writes() {
             let column = column.to_owned();
