@@ -120,7 +120,7 @@ CREATE VIEW wf.case_timeline AS
                     SELECT l.to_step FROM wf.transitions AS l
                     JOIN wf.steps AS f ON f.version_id = l.version_id AND f.step_no = l.from_step
                     WHERE l.version_id = c.version_id AND l.from_step = way.step_no
-                      AND (f.kind = 'parallel' OR f.kind IN ('email', 'sms', 'letter') AND l.outcome = 'sent'
+                      AND (f.kind = 'parallel' OR f.kind IN ('email', 'sms', 'letter', 'voice', 'ticket') AND l.outcome = 'sent'
                            OR NOT EXISTS (
                                SELECT FROM wf.transitions AS other
                                WHERE other.version_id = l.version_id AND other.from_step = l.from_step
@@ -205,7 +205,7 @@ CREATE VIEW wf.upcoming AS
            CASE WHEN n.what <> 'step' THEN n.what
                 WHEN n.step_no = 0 THEN 'starts'
                 WHEN s.manual THEN 'task'
-                WHEN s.kind IN ('email', 'sms', 'letter') THEN 'message'
+                WHEN s.kind IN ('email', 'sms', 'letter', 'voice', 'ticket') THEN 'message'
                 ELSE 'step' END AS what
     FROM (
         SELECT t.run_at AS due_at, t.case_id, t.step_no, t.visit, 'step' AS what

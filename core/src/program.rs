@@ -3,18 +3,20 @@
 //! Compiling never fails on an unsound document: legs that lead nowhere stay unresolved and `validate` names them.
 //! Only a version without error findings is published, so a running case always finds its legs.
 //!
+//! * `step`: one step, its legs resolved
 //! * `layout`: which steps are branches of which join, and which ones wait side by side
 //! * `members`: what is read of all the rows of a case that concerns several
 
 mod layout;
 mod members;
+mod step;
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::calendar::Roll;
 use crate::dates::{Anchor, DateRule};
-use crate::document::{Document, Late, Money, Step, StopRule};
-use crate::kinds::{Leg, Nature, StepKind};
+use crate::document::{Document, Late, Money, StopRule};
+use crate::kinds::{Nature, StepKind};
 use crate::people::People;
 use crate::row::ColumnType;
 use crate::template::{TemplateFinding, Templates};
@@ -106,7 +108,10 @@ impl CompiledStep {
 
     /// The names of all outcomes, for error messages and tasks.
     pub fn outcomes(&self) -> Vec<String> {
-        self.legs.iter().map(|leg| leg.outcome.clone()).collect()
+        match self.kind.choices() {
+            Some(choices) => choices.into_iter().map(str::to_owned).collect(),
+            None => self.legs.iter().map(|leg| leg.outcome.clone()).collect(),
+        }
     }
 }
 
@@ -175,7 +180,7 @@ impl Program {
                     let name = inline_name(&step.common.name, i);
                     template_findings.extend(templates.add_inline(&name, text).err());
                 }
-                steps.push(compile_step(step, no, phase, last, &by_name));
+                steps.push(step::compile(step, no, phase, last, &by_name));
             }
         }
         let mut program = Self {
@@ -290,7 +295,7 @@ impl Program {
         let mut next = 0;
         while let Some(step) = steps.get(next).and_then(|no| self.step(*no)) {
             next += 1;
-            if step.is_manual() || !step.kind.writes().is_empty() {
+            if step.is_manual() || !step.kind.writes().is_empty() || step.kind.call().is_some() {
                 continue;
             }
             let targets = step.legs.iter().filter_map(|leg| leg.target);
@@ -308,8 +313,9 @@ impl Program {
         use crate::kinds::Channel;
         match channel {
             Channel::Email => self.roles.email.as_deref(),
-            Channel::Sms => self.roles.phone.as_deref(),
+            Channel::Sms | Channel::Voice => self.roles.phone.as_deref(),
             Channel::Letter => self.roles.address.as_deref(),
+            Channel::Ticket => None,
         }
     }
 
@@ -460,81 +466,4 @@ fn paid_rule(money: &Money) -> Option<StopRule> {
         when: format!("(\n{}\n) <= (\n{tolerance}\n)", money.open),
         reason: "paid".to_owned(),
     })
-}
-
-fn compile_step(
-    step: Step,
-    no: StepNo,
-    phase: usize,
-    last: StepNo,
-    by_name: &HashMap<String, StepNo>,
-) -> CompiledStep {
-    let Step { common, kind } = step;
-    let following = (no < last).then(|| no + 1);
-    let mut unknown_next = None;
-    // A step whose legs all name their targets is not followed by anything unless it says so.
-    let own_legs = kind.legs();
-    let following = following.filter(|_| own_legs.iter().any(|leg| leg.target.is_none()));
-    let next = match &common.next {
-        Some(name) => {
-            let target = by_name.get(name).copied();
-            if target.is_none() {
-                unknown_next = Some(name.clone());
-            }
-            target
-        }
-        None => following,
-    };
-    let mut unknown_targets = Vec::new();
-    let legs = own_legs
-        .into_iter()
-        .map(
-            |Leg {
-                 outcome,
-                 target,
-                 condition,
-             }| {
-                let target = match target {
-                    None => next,
-                    Some(name) => {
-                        let target = by_name.get(&name).copied();
-                        if target.is_none() {
-                            unknown_targets.push((outcome.clone(), name));
-                        }
-                        target
-                    }
-                };
-                CompiledLeg {
-                    outcome,
-                    target,
-                    condition,
-                }
-            },
-        )
-        .collect();
-    CompiledStep {
-        no,
-        phase,
-        name: common.name,
-        description: common.description,
-        kind,
-        on: common.on,
-        due: common.due,
-        participant: common.participant,
-        people: People::new(common.second, common.links, common.escalate, common.notify),
-        when: common.when,
-        merge: common.merge,
-        legs,
-        next,
-        unknown_next,
-        unknown_targets,
-        stage: 1,
-        in_cycle: false,
-        is_anchor: false,
-        rivals: Vec::new(),
-        branches: 0,
-        needs: 0,
-        region: Vec::new(),
-        within: Vec::new(),
-    }
 }

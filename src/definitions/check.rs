@@ -14,6 +14,7 @@ use super::expression;
 use crate::engine::context::Context;
 use crate::engine::erp_update::update_sql;
 use crate::engine::reads::{read_columns, read_sql};
+use crate::engine::sql_call::call_sql;
 use crate::pg::acting::as_role;
 use crate::pg::spi::{self, Plan};
 use crate::pg::subtransaction::attempt;
@@ -187,8 +188,8 @@ fn addresses(program: &Program, subject: &Subject, findings: &mut Findings) {
         };
         let argument = match channel {
             Channel::Email => "email",
-            Channel::Sms => "phone",
-            Channel::Letter => continue,
+            Channel::Sms | Channel::Voice => "phone",
+            Channel::Letter | Channel::Ticket => continue,
         };
         if program.address_column(channel).is_none() {
             findings.error(
@@ -230,6 +231,7 @@ fn sql(text: &SqlText, subject: &Subject, owner: Oid, findings: &mut Findings) {
                 };
                 read_sql(subject, &read, &read_columns(subject, &read))
             }
+            SqlScope::Call { json } => call_sql(subject, &text.sql, *json),
             SqlScope::Write { column } => update_sql(subject, &[(column, &text.sql)]),
         };
         let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];

@@ -12,13 +12,13 @@ use workflow_core::program::StepNo;
 
 use super::context::Context;
 use super::enrol::Place;
-use super::erp_update;
 use super::known::Known;
 use super::members;
 use super::reads::{Answers, Purpose, Question, ReadPlan};
 use super::versions::{Version, version};
 use super::write;
 use super::{another, awaited};
+use super::{erp_update, sql_call};
 use crate::collections;
 use crate::pg::raise::internal;
 use crate::pg::spi::{self, RowRef, Rows};
@@ -203,6 +203,21 @@ impl Batch {
         }
         let asking: Vec<usize> = writers.iter().map(|(index, _)| *index).collect();
         let version = &self.cases[asking[0]].version;
+        let step_of = version.program.step(step);
+        if step_of.is_some_and(|step| step.kind.call().is_some()) {
+            let results = sql_call::call(version, step, &questions(&self.cases, &asking));
+            for ((index, visit), result) in writers.into_iter().zip(results) {
+                let case = &mut self.cases[index].case;
+                if let Some(token) = case.token_of(step, visit)
+                    && let Some(facts) = known.facts(index, step)
+                {
+                    case.called(token, result.as_deref(), &facts, &env, &mut self.effects);
+                }
+            }
+            known.rows_changed();
+            members::look(self);
+            return;
+        }
         let written: HashSet<usize> =
             erp_update::write(version, step, &questions(&self.cases, &asking));
         for (nth, (index, visit)) in writers.into_iter().enumerate() {

@@ -10,6 +10,7 @@
 //! * `enrol`: which rows may get a case
 //! * `another`: cases that steps start; `awaited`: those that steps wait for
 //! * `members`: the rows of cases that concern several
+//! * `erp_update`, `sql_call`: what steps do in the owner's name
 //! * `simulation`: what differs while the future is tried out
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
@@ -29,6 +30,7 @@ pub mod partitions;
 pub mod reads;
 pub mod run_due;
 pub mod simulation;
+pub mod sql_call;
 mod unread;
 pub mod versions;
 pub mod work;

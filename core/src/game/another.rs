@@ -96,7 +96,7 @@ impl Case {
         let outcome = &awaited.outcome;
         self.memory
             .answers
-            .insert(step.name.clone(), outcome.clone());
+            .insert(step.name.clone(), json!(outcome));
         let mut vars = awaited
             .vars
             .as_deref()

@@ -107,6 +107,11 @@ impl Case {
             )
             .hint("wf.advance does now what is scheduled; wf.retry takes up what has failed; messages are settled by their sender."));
         }
+        let data = settlement.data.map(parse_data).transpose()?;
+        let chosen = self.chosen(index, settlement.outcome, data.as_ref())?;
+        if let Some(chosen) = chosen {
+            return self.settle_several(index, chosen, data, facts, env, out);
+        }
         let outcomes = self.outcomes(token.step);
         let outcome = match settlement.outcome {
             Some(outcome) if outcomes.iter().any(|known| known == outcome) => outcome.to_owned(),
@@ -124,7 +129,6 @@ impl Case {
                     .hint("Give one of these outcomes."));
             }
         };
-        let data = settlement.data.map(parse_data).transpose()?;
         self.take_documents(index, &outcome, data.as_ref(), out)?;
         if token.step == START {
             self.settle_late_start(index, &outcome, facts, env, out);
@@ -135,6 +139,54 @@ impl Case {
         if let Some(data) = data {
             self.merge_vars(data)?;
         }
+        let token = self.finish(index, Event::StepDone, &outcome, detail, env, out);
+        self.follow(&token, &outcome, facts, env, out);
+        self.look_again(env);
+        Ok(())
+    }
+
+    /// The answers to a step that takes several.
+    fn chosen(
+        &self,
+        index: usize,
+        outcome: Option<&str>,
+        data: Option<&Map<String, Value>>,
+    ) -> Result<Option<Vec<String>>, Error> {
+        let Some(step) = self.program.step(self.tokens[index].step) else {
+            return Ok(None);
+        };
+        step.kind.choose(outcome, data).map_err(|error| Error {
+            message: format!(
+                "step \"{}\" of case {}: {}",
+                step.name, self.id, error.message
+            ),
+            ..error
+        })
+    }
+
+    fn settle_several(
+        &mut self,
+        index: usize,
+        chosen: Vec<String>,
+        data: Option<Map<String, Value>>,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> Result<(), Error> {
+        let mut detail = Map::new();
+        detail.insert("answers".to_owned(), json!(chosen));
+        let mut data = data.unwrap_or_default();
+        data.shift_remove("answers");
+        if !data.is_empty() {
+            detail.insert("data".to_owned(), Value::Object(data.clone()));
+            self.merge_vars(data)?;
+        }
+        let name = self.name(self.tokens[index].step);
+        self.memory.answers.insert(name, json!(chosen));
+        let leg = self.program.step(self.tokens[index].step);
+        let leg = leg.and_then(|step| step.legs.first());
+        let outcome = leg.map_or_else(String::new, |leg| leg.outcome.clone());
+        let detail = Some(Value::Object(detail).to_string());
         let token = self.finish(index, Event::StepDone, &outcome, detail, env, out);
         self.follow(&token, &outcome, facts, env, out);
         self.look_again(env);
@@ -173,7 +225,7 @@ impl Case {
         {
             self.memory
                 .answers
-                .insert(step.name.clone(), outcome.to_owned());
+                .insert(step.name.clone(), json!(outcome));
         }
     }
 

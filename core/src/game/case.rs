@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::agreements::OpenPromise;
 use super::effects::{Effects, Event, Failure, HistoryRow, Suppression};
@@ -131,9 +132,9 @@ pub struct Memory {
     /// When each step that dates hang on was last done.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub done: BTreeMap<String, DateTime<Utc>>,
-    /// The answers given to questions, by step.
+    /// The answers given to questions, by step: a text, or a list of texts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub answers: BTreeMap<String, String>,
+    pub answers: BTreeMap<String, Value>,
     /// Signals that have come before the event that waits for them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub signals: BTreeSet<String>,

@@ -18,7 +18,7 @@ use crate::{Error, ErrorCode};
 pub enum Fired {
     /// Nothing: the token has moved, waits, or has failed.
     Moved,
-    /// Write the subject's row, then call `wrote` or `locked`.
+    /// Write the subject's row, then call `wrote` or `locked`; or call the step's function, then `called`.
     Write,
     /// Another row carries the case from now on; what was asked about the one before it says nothing any more.
     TakenOver,
@@ -216,7 +216,7 @@ impl Case {
             }
             Then::Instalments(kind) => self.instalments(index, step, kind, facts, env, out),
             Then::Charge(charge) => self.ask_to_charge(index, step, charge, facts, env, out),
-            Then::Write => return Fired::Write,
+            Then::Write | Then::Call => return Fired::Write,
             Then::Fork => self.fork(index, step, None, facts, env, out),
             Then::Split(legs) => self.fork(index, step, Some(&legs), facts, env, out),
             Then::StartAnother {
@@ -292,8 +292,13 @@ impl Case {
             self.done(index, UNDELIVERABLE, facts, env, out);
             return Ok(());
         }
-        let (opens, closes) = self.window(env.now, facts, env)?;
-        let quiet = self.keep_quiet(out);
+        // A ticket is nobody's contact.
+        let (opens, closes) = if channel.is_contact() {
+            self.window(env.now, facts, env)?
+        } else {
+            (env.now, None)
+        };
+        let quiet = channel.is_contact() && self.keep_quiet(out);
         let deferred = quiet || opens > env.now;
         let payload = if deferred {
             // Found out now, not when the window opens in the night of somebody's week-end.
@@ -445,6 +450,9 @@ impl Case {
         channel: Channel,
         facts: &Facts<'_>,
     ) -> Result<Option<String>, Error> {
+        if let Some(addressee) = step.kind.addressee() {
+            return Ok(Some(addressee.to_owned()));
+        }
         let Some(column) = self.program.address_column(channel) else {
             if channel == Channel::Letter {
                 return Ok(None);
@@ -468,15 +476,5 @@ impl Case {
             )
             .hint("Enter an address and call wf.retry, or call wf.skip; a leg \"otherwise\" on the step avoids the incident.")),
         }
-    }
-
-    /// The subject's row was written.
-    pub fn wrote(&mut self, index: usize, facts: &Facts<'_>, env: &Env<'_>, out: &mut Effects) {
-        self.done(index, "done", facts, env, out);
-    }
-
-    /// The subject's row is locked by the ERP: come back shortly. The engine never waits for the ERP.
-    pub fn locked(&mut self, index: usize, env: &Env<'_>) {
-        self.tokens[index].run_at = Some(env.now + chrono::TimeDelta::seconds(1));
     }
 }

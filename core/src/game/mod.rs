@@ -29,6 +29,7 @@ mod hold;
 mod members;
 mod messages;
 mod migrate;
+mod outside;
 mod people;
 mod plan;
 mod signals;

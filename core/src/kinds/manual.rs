@@ -77,6 +77,16 @@ work_kind!(
 pub struct Question {
     /// The possible answers, each with the step it leads to.
     pub options: Vec<Choice>,
+    /// Whether several of them may be chosen at once. All of them go on with the step's `next` then, and the options name
+    /// no step; conditions find the list in `answers`.
+    #[serde(default)]
+    pub multiple: bool,
+    /// With multiple: how many have to be chosen; one if absent.
+    #[serde(default)]
+    pub at_least: Option<u16>,
+    /// With multiple: how many may be chosen; all of them if absent.
+    #[serde(default)]
+    pub at_most: Option<u16>,
 }
 
 /// Somebody brings a document: settling it needs a reference, as in wf.complete(task, data => '{"document": "…"}').
@@ -143,6 +153,73 @@ pub(super) fn check_names(place: &str, what: &str, choices: &[Choice], findings:
     }
 }
 
+/// The outcome of a question with several answers.
+const ANSWERED: &str = "answered";
+
+/// What a person has chosen: one as the outcome, or any number as a list in the data.
+fn chosen(outcome: Option<&str>, data: Option<&Map<String, Value>>) -> Result<Vec<String>, Error> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let list = match data.and_then(|data| data.get("answers")) {
+        None => None,
+        Some(Value::Array(list)) => list.iter().map(text).collect::<Option<Vec<String>>>(),
+        Some(_) => None,
+    };
+    let is_given = data.is_some_and(|data| data.contains_key("answers"));
+    match (list, outcome.filter(|outcome| *outcome != ANSWERED)) {
+        (Some(list), None) => Ok(list),
+        (None, Some(one)) if !is_given => Ok(vec![one.to_owned()]),
+        (None, None) if !is_given => Ok(Vec::new()),
+        (Some(_), Some(_)) => Err(Error::new(
+            ErrorCode::Input,
+            "answers are given twice, as outcome and in data",
+        )
+        .hint("Leave the outcome out.")),
+        _ => Err(
+            Error::new(ErrorCode::Input, "answers in data is no list of texts")
+                .hint("Give a list: '{\"answers\": [\"…\", \"…\"]}'."),
+        ),
+    }
+}
+
+impl Question {
+    /// How many answers are wanted.
+    fn bounds(&self) -> (usize, usize) {
+        let most = self.at_most.map_or(self.options.len(), usize::from);
+        (self.at_least.map_or(1, usize::from), most)
+    }
+
+    fn check_multiple(&self, place: &str, findings: &mut Findings) {
+        if !self.multiple {
+            if self.at_least.is_some() || self.at_most.is_some() {
+                findings.error(
+                    place,
+                    "at_least and at_most are for questions with several answers",
+                    "Say \"multiple\": true, or leave them out.",
+                );
+            }
+            return;
+        }
+        for option in self.options.iter().filter(|option| option.next.is_some()) {
+            findings.error(
+                place,
+                format!("answer \"{}\" names a step, but several answers may be given at once", option.name),
+                "Name the step that follows in next, and choose there with a decision or an inclusive decision over answers.",
+            );
+        }
+        let (least, most) = self.bounds();
+        if least > most || most == 0 || most > self.options.len() {
+            findings.error(
+                place,
+                format!(
+                    "{least} to {most} of {} answers are wanted",
+                    self.options.len()
+                ),
+                "Let at_least be no more than at_most, and that no more than there are options.",
+            );
+        }
+    }
+}
+
 impl StepKind for Question {
     fn name(&self) -> &'static str {
         "question"
@@ -153,13 +230,62 @@ impl StepKind for Question {
         }
     }
     fn legs(&self) -> Vec<Leg> {
-        legs(&self.options)
+        if self.multiple {
+            vec![Leg::next(ANSWERED)]
+        } else {
+            legs(&self.options)
+        }
     }
     fn keeps_legs_apart(&self) -> bool {
-        true
+        !self.multiple
+    }
+    fn choices(&self) -> Option<Vec<&str>> {
+        let names = self.options.iter().map(|option| option.name.as_str());
+        self.multiple.then(|| names.collect())
+    }
+    fn choose(
+        &self,
+        outcome: Option<&str>,
+        data: Option<&Map<String, Value>>,
+    ) -> Result<Option<Vec<String>>, Error> {
+        if !self.multiple {
+            return Ok(None);
+        }
+        let chosen = chosen(outcome, data)?;
+        for (i, name) in chosen.iter().enumerate() {
+            if !self.options.iter().any(|option| option.name == *name) {
+                let known: Vec<&str> = self.options.iter().map(|o| o.name.as_str()).collect();
+                return Err(Error::new(
+                    ErrorCode::Unknown,
+                    format!("there is no answer \"{name}\""),
+                )
+                .detail(format!("Its answers are {}.", known.join(", ")))
+                .hint("Give some of these."));
+            }
+            if chosen[..i].contains(name) {
+                return Err(Error::new(
+                    ErrorCode::Input,
+                    format!("answer \"{name}\" is given twice"),
+                )
+                .hint("Give each answer once."));
+            }
+        }
+        let (least, most) = self.bounds();
+        if !(least..=most).contains(&chosen.len()) {
+            return Err(Error::new(
+                ErrorCode::Input,
+                format!(
+                    "{} answer(s) are given, and {least} to {most} are wanted",
+                    chosen.len()
+                ),
+            )
+            .hint("Say which: wf.complete(task, data => '{\"answers\": [\"…\", \"…\"]}')."));
+        }
+        Ok(Some(chosen))
     }
     fn check(&self, place: &str, findings: &mut Findings) {
         check_names(place, "answer", &self.options, findings);
+        self.check_multiple(place, findings);
         if self.options.len() < 2 {
             findings.error(
                 place,

@@ -15,6 +15,7 @@ mod manual;
 mod message;
 mod people;
 mod record;
+mod sql;
 
 use std::fmt::Debug;
 
@@ -73,11 +74,21 @@ pub enum Channel {
     Email,
     Sms,
     Letter,
+    /// A call in which a machine reads the text out.
+    Voice,
+    /// A ticket in the system where others work on it.
+    Ticket,
 }
 
 impl Channel {
     /// Every channel, by name.
-    pub const ALL: [Self; 3] = [Channel::Email, Channel::Letter, Channel::Sms];
+    pub const ALL: [Self; 5] = [
+        Channel::Email,
+        Channel::Letter,
+        Channel::Sms,
+        Channel::Ticket,
+        Channel::Voice,
+    ];
 
     /// The channel's name in the outbox.
     pub fn name(self) -> &'static str {
@@ -85,7 +96,14 @@ impl Channel {
             Channel::Email => "email",
             Channel::Sms => "sms",
             Channel::Letter => "letter",
+            Channel::Voice => "voice",
+            Channel::Ticket => "ticket",
         }
+    }
+
+    /// Whether it reaches the subject's own people, who want to be left alone at night.
+    pub fn is_contact(self) -> bool {
+        self != Channel::Ticket
     }
 }
 
@@ -136,6 +154,14 @@ pub enum Afterwards {
     Waits,
 }
 
+/// An SQL expression to be worked out for each case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call<'a> {
+    pub sql: &'a str,
+    /// The name in the case's vars that takes the result; then it comes as JSON, else as text.
+    pub into: Option<&'a str>,
+}
+
 /// What happens when a token fires on a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Then<'a> {
@@ -160,6 +186,8 @@ pub enum Then<'a> {
     Write,
     /// A fee or interest is charged, and the step is over.
     Charge(&'a Charge),
+    /// An SQL function is called; its result may pick the leg.
+    Call,
     /// The next thing in a payment plan happens, or the token waits for it.
     Instalments(&'a Instalments),
     /// A token goes out on every leg.
@@ -214,6 +242,34 @@ pub trait StepKind: Debug {
     /// The channel it sends on, if it sends.
     fn channel(&self) -> Option<Channel> {
         None
+    }
+
+    /// Whom it sends to, if that is no column of the subject.
+    fn addressee(&self) -> Option<&str> {
+        None
+    }
+
+    /// The SQL expression that it has the database work out, for what that does or for its result.
+    fn call(&self) -> Option<Call<'_>> {
+        None
+    }
+
+    /// What a person may answer, if the step takes several answers at once.
+    fn choices(&self) -> Option<Vec<&str>> {
+        None
+    }
+
+    /// The answers that a person gives to a step that takes several.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Input`](crate::ErrorCode::Input) or [`ErrorCode::Unknown`](crate::ErrorCode::Unknown) with what will
+    /// not do; the caller names the step.
+    fn choose(
+        &self,
+        _outcome: Option<&str>,
+        _data: Option<&Map<String, Value>>,
+    ) -> Result<Option<Vec<String>>, Error> {
+        Ok(None)
     }
 
     /// Columns of the subject's table that it writes, with the SQL expression for each.
@@ -281,7 +337,7 @@ pub trait StepKind: Debug {
         false
     }
 
-    /// For such a step: the leg that a case with this outcome takes.
+    /// For such a step, or one that calls: the leg that this outcome takes.
     fn leg_of<'a>(&'a self, outcome: &'a str) -> &'a str {
         outcome
     }
@@ -393,8 +449,11 @@ pub const KINDS: &[Entry] = &[
     entry::<message::Email>("email"),
     entry::<message::Sms>("sms"),
     entry::<message::Letter>("letter"),
+    entry::<message::Voice>("voice"),
+    entry::<message::Ticket>("ticket"),
     entry::<record::Note>("note"),
     entry::<record::Update>("update"),
+    entry::<sql::Sql>("sql"),
     entry::<people::Notify>("notify"),
     entry::<people::Assign>("assign"),
     entry::<charge::Charge>("charge"),

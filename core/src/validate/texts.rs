@@ -27,6 +27,13 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
                 continue;
             };
             let subject = source.subject.as_deref().unwrap_or("");
+            if step.kind.channel() == Some(Channel::Ticket) && subject.trim().is_empty() {
+                findings.warning(
+                    &place,
+                    format!("template \"{name}\" has no subject line"),
+                    "Give it a subject; it is the title of the ticket.",
+                );
+            }
             if step.kind.channel() == Some(Channel::Email) && subject.trim().is_empty() {
                 findings.warning(
                     &place,

@@ -47,6 +47,9 @@ pub enum SqlScope {
     Write { column: String },
     /// A value of a running case: what a condition may look at. Of this type.
     Value { kind: ColumnType },
+    /// An expression for what it does or gives: the columns of the details, `vars` and `answers`. `json`: its result is
+    /// kept.
+    Call { json: bool },
 }
 
 /// An SQL text of the definition, to be prepared before publishing.
@@ -139,6 +142,10 @@ pub fn sql_texts(program: &Program) -> Vec<SqlText> {
         }
         for (_, value, kind) in step.kind.values() {
             add(&place, value, SqlScope::Value { kind });
+        }
+        if let Some(call) = step.kind.call() {
+            let json = call.into.is_some();
+            add(&place, call.sql, SqlScope::Call { json });
         }
         for (column, value) in step.kind.writes() {
             let column = column.to_owned();

@@ -13,8 +13,8 @@ fn every_kind() -> Value {
         {"name": "mail", "kind": "email", "template": "t", "otherwise": "sms", "next": "sms"},
         {"name": "sms", "kind": "sms", "template": "t", "otherwise": "letter"},
         {"name": "letter", "kind": "letter", "template": "t", "otherwise": "task"},
-        {"name": "task", "kind": "task", "due": on, "outcomes": [{"name": "x", "next": "call"}, {"name": "y"}]},
-        {"name": "call", "kind": "call", "due": on, "outcomes": [{"name": "x", "next": "ask"}]},
+        {"name": "task", "kind": "task", "due": on, "outcomes": [{"name": "x", "next": "phone"}, {"name": "y"}]},
+        {"name": "phone", "kind": "call", "due": on, "outcomes": [{"name": "x", "next": "ask"}]},
         {"name": "ask", "kind": "question", "options": [{"name": "x", "next": "note"}, {"name": "y", "next": "push"}]},
         {"name": "push", "kind": "button", "next": "push pushed"},
         {"name": "push pushed", "kind": "event", "button": "push", "next": "update"},
@@ -44,6 +44,9 @@ fn every_kind() -> Value {
         {"name": "another", "kind": "start_workflow", "workflow": "w", "next": "end"},
         {"name": "go on", "kind": "continue_with", "workflow": "w"},
         {"name": "sub", "kind": "sub_workflow", "workflow": "w", "outcomes": [{"name": "x", "next": "tell"}], "otherwise": "end"},
+        {"name": "voice", "kind": "voice", "template": "t", "otherwise": "end"},
+        {"name": "ticket", "kind": "ticket", "template": "t", "queue": "q", "otherwise": "voice"},
+        {"name": "work out", "kind": "sql", "call": "f()", "outcomes": [{"name": "a", "next": "voice"}], "otherwise": "ticket"},
         {"name": "end", "kind": "finish"},
     ])
 }

@@ -1,4 +1,7 @@
 //! Each kind of step, by what it does to a case.
+//! * `calls`: functions, voice, tickets, questions with several answers
+
+mod calls;
 
 use serde_json::{Value, json};
 use workflow_engine_tests::{TestDb, invoice_workflow};

@@ -1,0 +1,97 @@
+//! A step that calls an SQL function.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::control::OTHERWISE;
+use super::manual::{Choice, check_names, legs};
+use super::{Call, Firing, Leg, StepKind, Then};
+use crate::finding::Findings;
+
+/// Has the database work out an SQL expression for the case, such as a call of a function, as the workflow's owner.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sql {
+    /// One SQL expression over the subject's details, `vars` and `answers`, e.g. `shop.block(customer_id, 'dunning')`.
+    pub call: String,
+    /// The name in the case's `vars` that takes the result.
+    #[serde(default)]
+    pub into: Option<String>,
+    /// Results, as text, each with the step it leads to; all of them go on with `next` if absent.
+    #[serde(default)]
+    pub outcomes: Vec<Choice>,
+    /// The step to go to after any other result, null included; the step's `next` if absent.
+    #[serde(default)]
+    #[schemars(extend("x-step" = "leads-to", "x-outcome" = "otherwise"))]
+    pub otherwise: Option<String>,
+}
+
+impl StepKind for Sql {
+    fn name(&self) -> &'static str {
+        "sql"
+    }
+    fn legs(&self) -> Vec<Leg> {
+        if self.outcomes.is_empty() {
+            return vec![Leg::next("done")];
+        }
+        let mut legs = legs(&self.outcomes);
+        legs.push(Leg {
+            target: self.otherwise.clone(),
+            ..Leg::next(OTHERWISE)
+        });
+        legs
+    }
+    fn call(&self) -> Option<Call<'_>> {
+        Some(Call {
+            sql: &self.call,
+            into: self.into.as_deref(),
+        })
+    }
+    fn leg_of<'a>(&'a self, outcome: &'a str) -> &'a str {
+        if self.outcomes.is_empty() {
+            "done"
+        } else if self.outcomes.iter().any(|known| known.name == outcome) {
+            outcome
+        } else {
+            OTHERWISE
+        }
+    }
+    fn check(&self, place: &str, findings: &mut Findings) {
+        if self.call.trim().is_empty() {
+            findings.error(
+                place,
+                "call is empty",
+                "Write one SQL expression, such as a call of a function.",
+            );
+        }
+        if self
+            .into
+            .as_deref()
+            .is_some_and(|name| name.trim().is_empty())
+        {
+            findings.error(
+                place,
+                "into is empty",
+                "Name the var that takes the result, or leave into out.",
+            );
+        }
+        check_names(place, "outcome", &self.outcomes, findings);
+        if self.outcomes.iter().any(|known| known.name == OTHERWISE) {
+            findings.error(
+                place,
+                format!("an outcome is called \"{OTHERWISE}\""),
+                "Name in otherwise the step that all other results lead to.",
+            );
+        }
+        if self.outcomes.is_empty() && self.otherwise.is_some() {
+            findings.error(
+                place,
+                "there is an otherwise, and there are no outcomes",
+                "Name the results that lead elsewhere, or say in next where all of them lead.",
+            );
+        }
+    }
+    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+        Then::Call
+    }
+}

@@ -1,0 +1,63 @@
+//! Calling the functions of `sql` steps: one statement for a group of cases, as the workflow's owner.
+
+use workflow_core::program::StepNo;
+
+use super::reads::Question;
+use super::versions::Version;
+use crate::pg::acting::as_role;
+use crate::pg::raise::internal;
+use crate::pg::spi::Plan;
+use crate::pg::types::{ToArg, array, array_of};
+use crate::subjects::subject::Subject;
+
+/// The statement of an `sql` step over a group of keys. The expression stands in a subquery, so that it gives one value
+/// for each; as text, so that a function without a result will do, or as JSON if the result is kept.
+pub fn call_sql(subject: &Subject, call: &str, json: bool) -> String {
+    let result = if json {
+        format!("pg_catalog.to_jsonb((SELECT (\n{call}\n)))::pg_catalog.text")
+    } else {
+        format!("(SELECT (\n{call}\n))::pg_catalog.text")
+    };
+    format!(
+        "SELECT k.wf_ord::pg_catalog.int4, {result}
+         FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.jsonb[]),
+                         pg_catalog.unnest($3::pg_catalog.jsonb[]))
+              WITH ORDINALITY AS k(wf_key, vars, answers, wf_ord)
+         JOIN (SELECT s.* FROM {} AS s) AS d ON {}",
+        subject.details,
+        subject.join_condition("d", "k.wf_key")
+    )
+}
+
+/// Calls the function of a step for a group. Gives back each one's result, None for null; nothing is called while the
+/// future is tried out.
+pub fn call(version: &Version, step: StepNo, questions: &[Question<'_>]) -> Vec<Option<String>> {
+    let mut results = vec![None; questions.len()];
+    let call = version.program.step(step).and_then(|s| s.kind.call());
+    let Some(call) = call else {
+        internal("an sql step that its version does not have");
+    };
+    if super::simulation::is_on() {
+        return results;
+    }
+    let sql = call_sql(&version.subject, call.sql, call.into.is_some());
+    let args = [
+        array(questions.iter().map(|q| q.key)),
+        array_of(questions.iter().map(|q| q.vars)),
+        array_of(questions.iter().map(|q| q.answers.as_deref())),
+    ];
+    let rows = as_role(version.owner, || {
+        let plan = Plan::prepare(
+            &sql,
+            &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
+        );
+        plan.execute(&args)
+    });
+    for row in rows.iter() {
+        let index = usize::try_from(row.must::<i32>(1) - 1).unwrap_or(0);
+        if let Some(result) = results.get_mut(index) {
+            *result = row.get(2);
+        }
+    }
+    results
+}
