@@ -4,7 +4,7 @@ mod by_hand;
 mod call_follow_up;
 mod reminders;
 
-use workflow_engine_tests::{TestDb, literal};
+use workflow_engine_tests::{TestDb, document, edited, literal};
 
 const ERP: &str = include_str!("../../examples/demo/erp.sql");
 const BINDINGS: &str = include_str!("../../examples/demo/bind.sql");
@@ -71,4 +71,29 @@ fn as_19_as_21_packages_bring_their_catalogue_data() {
     );
     let failure = db.refused(&format!("SELECT wf.import({})", literal(PACKAGES[0].1)));
     failure.is("42710", &["claims"]);
+}
+
+#[test]
+fn as_25_conditions_combine_with_and_and_or() {
+    let mut db = office();
+    let both = edited(document(PACKAGES[4].1), |package| {
+        package["name"] = "scope-10-or-12".into();
+        package["start"]["when"] = "(scope = 10 or scope = 12) and policy_status = 'active'".into();
+    });
+    db.install(&both);
+    db.exec(
+        "INSERT INTO public.policies VALUES ('P1', 1, 'Office', 'active'), ('P2', 1, 'Shop', 'ended');
+         INSERT INTO public.inspection_reports (report_no, policy_number, scope, inspected_on, end_date, changed_on)
+         SELECT p.number || '/' || s, p.number, s, '2023-09-01', '2026-09-01', '2023-09-01'
+         FROM public.policies AS p, unnest('{10,11,12}'::smallint[]) AS s",
+    );
+    db.run_due();
+    db.expect(
+        "SELECT workflow, key FROM wf.case_progress ORDER BY workflow, key",
+        &[
+            "scope-10 | P1/10",
+            "scope-10-or-12 | P1/10",
+            "scope-10-or-12 | P1/12",
+        ],
+    );
 }

@@ -88,7 +88,7 @@ fn s01_as_03_the_message_leaves_when_the_window_opens_and_the_task_comes_only_af
 }
 
 #[test]
-fn s01_as_08_one_loop_then_yes() {
+fn s01_as_05_07_08_09_10_11_one_loop_then_yes() {
     let mut db = with_request_sent();
     db.at("2026-08-17 12:00");
     db.expect(QUESTIONS, NONE);
@@ -272,7 +272,7 @@ fn s03_as_19_the_package_is_exported_and_imported() {
 }
 
 #[test]
-fn s03_as_15_without_a_matching_report_no_workflow_ever_starts() {
+fn s03_as_02_15_without_a_matching_report_no_workflow_ever_starts() {
     let mut db = TestDb::new();
     db.clock("2026-03-01 12:00");
     db.scope_10();
