@@ -23,6 +23,9 @@ pub const FORMAT: u32 = 1;
 /// How many steps a workflow may have; far more than anybody can follow, and checked in a moment.
 pub const MAX_STEPS: usize = 1_000;
 
+/// How long the text of a document may be, in bytes: a thousand steps, each with pages of text in several languages.
+pub const MAX_BYTES: usize = 16 << 20;
+
 /// How many legs the steps of a workflow may have in all: ten for each step, for the same reason.
 pub const MAX_LEGS: usize = 10 * MAX_STEPS;
 
@@ -283,6 +286,12 @@ impl Document {
     /// Reads a document. Malformed JSON is one error with its position; anything else that cannot be read is one
     /// error whose detail lists every finding.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.len() > MAX_BYTES {
+            return Err(structural(vec![format!(
+                "it has {} bytes; at most {MAX_BYTES} are allowed",
+                text.len()
+            )]));
+        }
         let value: Value = serde_json::from_str(text).map_err(|e| {
             Error::new(
                 ErrorCode::Json,
@@ -308,7 +317,7 @@ impl Document {
                 Vec::new()
             }
         };
-        let head = serde_json::from_value::<Head>(Value::Object(map));
+        let head = strict::read::<Head>(Value::Object(map));
         let head = match head {
             Ok(head) => {
                 if head.format != FORMAT {
@@ -336,7 +345,7 @@ impl Document {
                 Some(head)
             }
             Err(e) => {
-                problems.insert(0, e.to_string());
+                problems.insert(0, e);
                 None
             }
         };
@@ -427,7 +436,7 @@ fn read_step(value: Value, phase: &str, number: usize, problems: &mut Vec<String
         }
         _ => None,
     };
-    let common = serde_json::from_value::<Common>(Value::Object(common))
+    let common = strict::read::<Common>(Value::Object(common))
         .map_err(|e| problems.push(format!("{place}: {e}")));
     let (common, kind) = (common.ok()?, own_kind?);
     Some(Step { common, kind })

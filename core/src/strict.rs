@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::Value;
 
 /// Refuses an object with a field that stands twice, of which a reader keeps only the last, and the character U+0000,
 /// which PostgreSQL cannot store.
@@ -12,6 +15,28 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 /// What is wrong, with its line and column; also if the text is not JSON, or nested too deeply.
 pub(crate) fn check(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<Strict>(text).map(|Strict| ())
+}
+
+/// Reads a value as a type; what is wrong is said with the field that it is in.
+///
+/// # Errors
+/// In words, for a finding.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        // The message names a field that is unknown or missing itself.
+        let (outer, last) = path.rsplit_once('.').unwrap_or(("", path.as_str()));
+        let place = if message.contains(&format!("`{last}`")) {
+            outer
+        } else {
+            path.as_str()
+        };
+        match place {
+            "" | "." => message,
+            place => format!("field \"{place}\": {message}"),
+        }
+    })
 }
 
 /// A JSON value that was read and found in order.

@@ -99,8 +99,8 @@ fn unknown_and_missing_fields_are_named_with_their_place() {
         "step \"b\": email: missing field `template`",
         "phase \"p\", step 3: missing field `name`",
         "step \"c\": missing field `kind`",
-        "step \"d\": task: missing field `name`",
-        "step \"d\": invalid type: string \"three\"",
+        "step \"d\": task: field \"outcomes[0]\": missing field `name`",
+        "step \"d\": field \"due.days\": invalid type: string \"three\"",
         "phase \"p\", step 6: not a JSON object",
     ];
     assert_eq!(found.len(), starts.len(), "{found:#?}");

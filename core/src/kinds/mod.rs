@@ -23,10 +23,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::Error;
 use crate::finding::Findings;
 use crate::people::Document;
 use crate::row::ColumnType;
+use crate::{Error, strict};
 
 /// How a step of a kind behaves between its arrival and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -418,7 +418,7 @@ pub trait StepKind: Debug {
 /// A kind's entry: its name, its reader, and the schema of its fields.
 pub struct Entry {
     pub name: &'static str,
-    parse: fn(Value) -> Result<Box<dyn StepKind>, serde_json::Error>,
+    parse: fn(Value) -> Result<Box<dyn StepKind>, String>,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
@@ -432,7 +432,7 @@ impl Entry {
 const fn entry<K: StepKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Entry {
     Entry {
         name,
-        parse: |value| Ok(Box::new(serde_json::from_value::<K>(value)?)),
+        parse: |value| Ok(Box::new(strict::read::<K>(value)?)),
         schema: |generator| K::json_schema(generator),
     }
 }
