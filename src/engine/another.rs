@@ -13,6 +13,7 @@ use workflow_core::{Error, ErrorCode};
 
 use super::batch::{Batch, new_case, new_case_ids};
 use super::enrol::{Place, account, free_for_call, start_read};
+use super::members;
 use super::reads::{Purpose, Question};
 use super::versions::{Version, find_workflow, version};
 use crate::pg::raise::raise;
@@ -37,8 +38,8 @@ pub fn start(batch: &mut Batch) {
         let mut answers: Answered = Vec::with_capacity(requests.len());
         let before = earlier(&requests);
         let used_up = |r: &StartRequest| {
-            let waits = r.afterwards == Afterwards::Waits;
-            !waits && before.get(&r.case_id).copied().unwrap_or(0) >= i64::from(r.limit)
+            !r.afterwards.waits()
+                && before.get(&r.case_id).copied().unwrap_or(0) >= i64::from(r.limit)
         };
         let refused = requests.extract_if(.., |r| used_up(r));
         answers.extend(refused.map(|request| (request, Ok(None))));
@@ -58,9 +59,7 @@ type Answered = Vec<(StartRequest, Result<Option<i64>, Error>)>;
 
 /// How many cases of its own workflow stand before each case in its chain.
 fn earlier(requests: &[StartRequest]) -> HashMap<i64, i64> {
-    let asking = requests
-        .iter()
-        .filter(|r| r.afterwards != Afterwards::Waits);
+    let asking = requests.iter().filter(|r| !r.afterwards.waits());
     let asking: Vec<i64> = asking.map(|r| r.case_id).collect();
     if asking.is_empty() {
         return HashMap::new();
@@ -102,69 +101,101 @@ fn startable(name: &str) -> Result<Rc<Version>, Error> {
     Ok(version(published))
 }
 
-/// Starts a case of one version for each request.
+/// A case to be started: for which of the requests, and about which rows. The first one carries it.
+struct Wanted {
+    request: usize,
+    places: Vec<Place>,
+}
+
+/// Starts the cases of one version that requests ask for: one each, or one for each row. A request gets all of its cases,
+/// or none and an error.
 fn start_all(
     batch: &mut Batch,
     version: &Rc<Version>,
     requests: Vec<StartRequest>,
     answers: &mut Answered,
 ) {
-    let places = places(batch, version, requests, answers);
-    if places.is_empty() {
-        return;
-    }
+    let mut refused: HashMap<usize, Error> = HashMap::new();
+    let wanted = places(batch, version, &requests, &mut refused);
+    let vars: Vec<Option<String>> = requests
+        .iter()
+        .map(|request| batch.cases[batch.find(request.case_id)?].case.vars.clone())
+        .collect();
     let plan = version
         .reads
         .get(Purpose::Start, &version.subject, version.owner, || {
             start_read(version)
         });
-    let vars: Vec<Option<String>> = places
+    let questions: Vec<Question<'_>> = wanted
         .iter()
-        .map(|(request, _)| {
-            let index = batch.find(request.case_id)?;
-            batch.cases[index].case.vars.clone()
-        })
-        .collect();
-    let questions: Vec<Question<'_>> = places
-        .iter()
-        .zip(&vars)
-        .map(|((_, place), vars)| Question {
+        .flat_map(|w| w.places.iter().map(|place| (w.request, place)))
+        .map(|(request, place)| Question {
             key: &place.key,
-            vars: vars.as_deref(),
+            vars: vars[request].as_deref(),
             answers: None,
         })
         .collect();
     let rows = plan.ask(&questions);
     drop(questions);
-    let mut links: Vec<(i64, StartRequest)> = Vec::new();
-    let ids = new_case_ids(places.len());
-    for (nth, ((request, place), id)) in places.into_iter().zip(ids).enumerate() {
-        let facts = rows.facts(nth);
-        let eligible = version.subject.eligible.is_none() || facts.conditions.last() == Some(&true);
-        if !facts.found || !eligible {
-            let error = Error::new(
-                ErrorCode::State,
-                format!(
+    let mut first = 0;
+    let mut firsts = Vec::with_capacity(wanted.len());
+    for w in &wanted {
+        firsts.push(first);
+        for (place, nth) in w.places.iter().zip(first..) {
+            let facts = rows.facts(nth);
+            let eligible =
+                version.subject.eligible.is_none() || facts.conditions.last() == Some(&true);
+            if !facts.found || !eligible {
+                let message = format!(
                     "{} {} is not eligible for a case of workflow \"{}\"",
-                    version.subject.name, place.key, request.workflow
-                ),
-            )
-            .hint(format!("Mend the row, {THEN}."));
-            answers.push((request, Err(error)));
-            continue;
+                    version.subject.name, place.key, requests[w.request].workflow
+                );
+                let error =
+                    Error::new(ErrorCode::State, message).hint(format!("Mend the row, {THEN}."));
+                refused.entry(w.request).or_insert(error);
+            }
         }
-        let mut other = new_case(id, version, place, vars[nth].clone());
+        first += w.places.len();
+    }
+    let mut links: Vec<(i64, StartRequest)> = Vec::new();
+    let mut started: HashMap<usize, i64> = HashMap::new();
+    let wanted: Vec<(Wanted, usize)> = wanted
+        .into_iter()
+        .zip(firsts)
+        .filter(|(w, _)| !refused.contains_key(&w.request))
+        .collect();
+    let ids = new_case_ids(wanted.len());
+    for ((w, first), id) in wanted.into_iter().zip(ids) {
+        let request = &requests[w.request];
+        let facts = rows.facts(first);
+        let mut places = w.places.into_iter();
+        let Some(place) = places.next() else {
+            continue;
+        };
+        let mut other = new_case(id, version, place, vars[w.request].clone());
+        other.others = places.collect();
+        for (place, position) in other.others.iter().zip(1..) {
+            let member = members::member(place.key.clone(), position);
+            other.case.members.push(member);
+        }
         other.account = account(version, &facts);
-        if request.afterwards == Afterwards::Waits {
+        if request.afterwards.waits() {
             other.case.memory.awaited_by = Some(request.case_id);
         }
         let env = batch.context.env();
         other.case.begin_by_call(&facts, &env, &mut batch.effects);
         batch.cases.push(other);
         links.push((id, request.clone()));
-        answers.push((request, Ok(Some(id))));
+        started.entry(w.request).or_insert(id);
     }
     link(&links);
+    for (index, request) in requests.into_iter().enumerate() {
+        let answer = match refused.remove(&index) {
+            Some(error) => Err(error),
+            None => Ok(started.get(&index).copied()),
+        };
+        answers.push((request, answer));
+    }
 }
 
 /// Notes which case has started which, and which step run waits for it.
@@ -172,9 +203,7 @@ fn link(links: &[(i64, StartRequest)]) {
     if links.is_empty() {
         return;
     }
-    let waits = |(_, r): &(i64, StartRequest)| {
-        (r.afterwards == Afterwards::Waits).then_some((r.step, r.visit))
-    };
+    let waits = |(_, r): &(i64, StartRequest)| r.afterwards.waits().then_some((r.step, r.visit));
     spi::query(
         "INSERT INTO wf.case_links (case_id, started_by, step_no, visit)
          SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::int2[]), unnest($4::int2[])",
@@ -187,21 +216,31 @@ fn link(links: &[(i64, StartRequest)]) {
     );
 }
 
-/// Where the new cases go, for those of the requests that may have one; the others are answered.
+/// Where the new cases go, for those of the requests that may have them; the others are refused.
 fn places(
     batch: &Batch,
     version: &Version,
-    requests: Vec<StartRequest>,
-    answers: &mut Answered,
-) -> Vec<(StartRequest, Place)> {
-    let mut wanted: Vec<(StartRequest, String)> = Vec::new();
-    for request in requests {
-        let Some(index) = batch.find(request.case_id) else {
+    requests: &[StartRequest],
+    refused: &mut HashMap<usize, Error>,
+) -> Vec<Wanted> {
+    let mut wanted: Vec<(usize, Vec<String>)> = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        let Some(asking) = batch.find(request.case_id) else {
             continue;
         };
-        let loaded = &batch.cases[index];
+        let loaded = &batch.cases[asking];
         if loaded.version.subject.id == version.subject.id {
-            wanted.push((request, loaded.case.key.clone()));
+            let members = loaded.case.members.iter().map(|member| member.key.clone());
+            let rest = members.filter(|key| *key != loaded.case.key);
+            let mut keys: Vec<String> = [loaded.case.key.clone()].into_iter().chain(rest).collect();
+            if request.afterwards == Afterwards::WaitsForEach {
+                wanted.extend(keys.into_iter().map(|key| (index, vec![key])));
+                continue;
+            }
+            if !version.program.concerns_several() {
+                keys.truncate(1);
+            }
+            wanted.push((index, keys));
         } else {
             let error = Error::new(
                 ErrorCode::State,
@@ -211,16 +250,17 @@ fn places(
                 ),
             )
             .hint(format!("Name a workflow about the same subject, {THEN}."));
-            answers.push((request, Err(error)));
+            refused.insert(index, error);
         }
     }
-    let keys: Vec<String> = wanted.iter().map(|(_, key)| key.clone()).collect();
+    let keys: Vec<String> = wanted.iter().flat_map(|(_, keys)| keys.clone()).collect();
     let (free, open) = free_for_call(version, &keys);
     let mut free: HashMap<String, Place> = free.into_iter().map(|p| (p.key.clone(), p)).collect();
     let open: HashMap<String, i64> = open.into_iter().collect();
     let mut taken = HashSet::new();
     let mut places = Vec::new();
-    for (request, key) in wanted {
+    for (index, keys) in wanted {
+        let request = &requests[index];
         // The open case may be the one that ends with this, or one that has ended in this batch.
         let ends = |case: i64| {
             let own = case == request.case_id && request.afterwards == Afterwards::Ends;
@@ -228,30 +268,35 @@ fn places(
                 .find(case)
                 .is_some_and(|i| batch.cases[i].case.state.is_over())
         };
-        let place = match open.get(&key) {
-            Some(case) if ends(*case) => Some(Place {
-                key: key.clone(),
-                ended: Some(*case),
-            }),
-            Some(_) => None,
-            None => free.remove(&key),
-        };
-        match place.filter(|_| taken.insert(key.clone())) {
-            Some(place) => places.push((request, place)),
-            None => {
-                let name = &version.subject.name;
-                let error = Error::new(
-                    ErrorCode::State,
-                    format!(
-                        "{name} {key} already has an open case of workflow \"{}\"",
-                        request.workflow
-                    ),
-                )
-                .hint(format!("End that case, {THEN}."));
-                answers.push((request, Err(error)));
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            let place = match open.get(&key) {
+                Some(case) if ends(*case) => Some(Place {
+                    key: key.clone(),
+                    ended: Some(*case),
+                }),
+                Some(_) => None,
+                None => free.remove(&key),
+            };
+            match place.filter(|_| taken.insert(key.clone())) {
+                Some(place) => found.push(place),
+                None => {
+                    let message = format!(
+                        "{} {key} already has an open case of workflow \"{}\"",
+                        version.subject.name, request.workflow
+                    );
+                    let error = Error::new(ErrorCode::State, message)
+                        .hint(format!("End that case, {THEN}."));
+                    refused.entry(index).or_insert(error);
+                }
             }
         }
+        places.push(Wanted {
+            request: index,
+            places: found,
+        });
     }
+    places.retain(|wanted| !refused.contains_key(&wanted.request));
     places
 }
 
@@ -271,7 +316,7 @@ fn answer(batch: &mut Batch, answers: Answered) {
                 group.push((index, request, other));
             }
             (Ok(other), Afterwards::Ends) => case.continued(&request, other, &env, out),
-            (Ok(_), Afterwards::Waits) => {}
+            (Ok(_), Afterwards::Waits | Afterwards::WaitsForEach) => {}
             // Of a call, which then fails as a whole.
             (Err(error), _) if request.step == START => raise(error),
             (Err(error), _) => {

@@ -84,7 +84,13 @@ fn look_at_awaited(batch: &mut Batch, waiting: &[i64]) {
         return;
     }
     let rows = spi::query(
-        "SELECT n.started_by, n.step_no, n.visit, n.cases, n.ended, n.last, c.outcome, c.vars::text
+        "SELECT n.started_by, n.step_no, n.visit, n.cases, n.ended, n.last, c.outcome, c.vars::text,
+                (SELECT jsonb_object_agg(g.outcome, g.cases)::text
+                 FROM (SELECT o.outcome, count(*) AS cases
+                       FROM wf.case_links AS l JOIN wf.cases AS o ON o.case_id = l.case_id
+                       WHERE l.started_by = n.started_by AND l.step_no = n.step_no AND l.visit = n.visit
+                         AND o.ended_at IS NOT NULL
+                       GROUP BY o.outcome) AS g)
          FROM (SELECT l.started_by, l.step_no, l.visit, count(*) AS cases, count(o.ended_at) AS ended,
                       max(l.case_id) FILTER (WHERE o.ended_at IS NOT NULL) AS last
                FROM wf.case_links AS l JOIN wf.cases AS o ON o.case_id = l.case_id
@@ -104,6 +110,7 @@ fn look_at_awaited(batch: &mut Batch, waiting: &[i64]) {
             last: row.must(6),
             outcome: row.get(7).unwrap_or_default(),
             vars: row.get(8),
+            tally: row.get(9),
         };
         if let Some(index) = batch.find(awaited.case_id) {
             let group = by_version.entry(batch.cases[index].case.version_id);

@@ -1,5 +1,6 @@
 //! Accounts: cases that concern several rows, workflows that exclude each other, default strategies.
 
+mod each;
 mod members;
 
 use serde_json::{Value, json};

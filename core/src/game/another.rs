@@ -1,14 +1,14 @@
 //! A step starts a case of another workflow: the request, and what becomes of the step when it has been met. Steps that
 //! wait for the other case, and cases that others wait for.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::case::{Case, CaseState};
 use super::case::{Token, TokenState};
 use super::effects::{Awaited, Effects, Event, StartRequest};
 use super::{Env, Facts, calls};
 use crate::kinds::Afterwards;
-use crate::program::START;
+use crate::program::{CompiledStep, START};
 
 /// The outcome of a case that goes on as a case of another workflow.
 const CONTINUED: &str = "continued";
@@ -90,8 +90,17 @@ impl Case {
         let Some(step) = program.step(awaited.step) else {
             return;
         };
-        if awaited.ended < awaited.cases {
+        let needed = step.kind.needs_cases();
+        let needed = needed.map_or(awaited.cases, |n| awaited.cases.min(i64::from(n)));
+        if awaited.ended < needed {
             return;
+        }
+        if awaited.ended < awaited.cases {
+            // What the others are at is no longer needed.
+            out.awaited_by.push(self.id);
+        }
+        if step.kind.for_each() {
+            return self.each_ended(index, step, awaited, facts, env, out);
         }
         let outcome = &awaited.outcome;
         self.memory
@@ -111,6 +120,30 @@ impl Case {
         let detail = json!({ "workflow": step.kind.workflow(), "case": awaited.last }).to_string();
         let token = self.finish(index, Event::StepDone, outcome, Some(detail), env, out);
         self.follow(&token, step.kind.leg_of(outcome), facts, env, out);
+        self.look_again(env);
+    }
+
+    /// Of the cases for each row, as many have ended as were waited for.
+    fn each_ended(
+        &mut self,
+        index: usize,
+        step: &CompiledStep,
+        awaited: &Awaited,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        let tally = awaited.tally.as_deref();
+        let tally: Value = tally
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let detail = json!({
+            "workflow": step.kind.workflow(), "cases": awaited.cases, "ended": awaited.ended, "outcomes": tally,
+        });
+        self.memory.answers.insert(step.name.clone(), tally);
+        let detail = Some(detail.to_string());
+        let token = self.finish(index, Event::StepDone, "done", detail, env, out);
+        self.follow(&token, "done", facts, env, out);
         self.look_again(env);
     }
 

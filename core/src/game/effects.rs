@@ -240,6 +240,8 @@ pub struct Awaited {
     pub last: i64,
     pub outcome: String,
     pub vars: Option<String>,
+    /// How many have ended with each outcome, as the text of a JSON object.
+    pub tally: Option<String>,
 }
 
 /// A step run wants something charged to the row that its case is about.

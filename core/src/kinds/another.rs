@@ -1,5 +1,5 @@
 //! Steps that start a case of another workflow for the same row: start_workflow (and go on), continue_with (and end),
-//! sub_workflow (and wait for its end).
+//! sub_workflow (and wait for its end); and for each of the case's rows: for_each.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,6 +52,18 @@ pub struct SubWorkflow {
     /// The other case's `vars` that this case takes over, by name.
     #[serde(default)]
     pub take: Vec<String>,
+}
+
+/// Starts a case of another workflow for each row that this case concerns, and waits until all of them have ended, or as
+/// many as it needs. They are withdrawn and held as that of a sub_workflow.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForEach {
+    /// The name of the workflow. It is looked for when the step is reached.
+    pub workflow: String,
+    /// How many of the cases have to end; the others are then withdrawn. All of them if absent.
+    #[serde(default)]
+    pub need: Option<u16>,
 }
 
 fn ten() -> u16 {
@@ -175,6 +187,44 @@ impl StepKind for SubWorkflow {
             workflow: &self.workflow,
             limit: 0,
             afterwards: Afterwards::Waits,
+        }
+    }
+}
+
+impl StepKind for ForEach {
+    fn name(&self) -> &'static str {
+        "for_each"
+    }
+    fn workflow(&self) -> Option<&str> {
+        Some(&self.workflow)
+    }
+    fn awaits_cases(&self) -> bool {
+        true
+    }
+    fn leg_of<'a>(&'a self, _: &'a str) -> &'a str {
+        "done"
+    }
+    fn needs_cases(&self) -> Option<u16> {
+        self.need
+    }
+    fn for_each(&self) -> bool {
+        true
+    }
+    fn check(&self, place: &str, findings: &mut Findings) {
+        check(place, &self.workflow, 1, findings);
+        if self.need == Some(0) {
+            findings.error(
+                place,
+                "need is 0",
+                "Say how many cases it waits for, or leave need out to wait for all.",
+            );
+        }
+    }
+    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+        Then::StartAnother {
+            workflow: &self.workflow,
+            limit: 0,
+            afterwards: Afterwards::WaitsForEach,
         }
     }
 }

@@ -152,6 +152,15 @@ pub enum Afterwards {
     Ends,
     /// Its step waits until the other one has ended.
     Waits,
+    /// One starts for each of its rows, and its step waits for those.
+    WaitsForEach,
+}
+
+impl Afterwards {
+    /// Whether the step waits.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Waits | Self::WaitsForEach)
+    }
 }
 
 /// An SQL expression to be worked out for each case.
@@ -342,6 +351,16 @@ pub trait StepKind: Debug {
         outcome
     }
 
+    /// For such a step: how many of its cases it waits for; None: all.
+    fn needs_cases(&self) -> Option<u16> {
+        None
+    }
+
+    /// For such a step: whether it starts one for each row that its own case concerns.
+    fn for_each(&self) -> bool {
+        false
+    }
+
     /// For such a step: the vars of the other case that it takes over.
     fn takes(&self) -> &[String] {
         &[]
@@ -468,6 +487,7 @@ pub const KINDS: &[Entry] = &[
     entry::<another::Start>("start_workflow"),
     entry::<another::Continue>("continue_with"),
     entry::<another::SubWorkflow>("sub_workflow"),
+    entry::<another::ForEach>("for_each"),
     entry::<control::Finish>("finish"),
 ];
 

@@ -44,6 +44,7 @@ fn every_kind() -> Value {
         {"name": "another", "kind": "start_workflow", "workflow": "w", "next": "end"},
         {"name": "go on", "kind": "continue_with", "workflow": "w"},
         {"name": "sub", "kind": "sub_workflow", "workflow": "w", "outcomes": [{"name": "x", "next": "tell"}], "otherwise": "end"},
+        {"name": "each", "kind": "for_each", "workflow": "w", "need": 2, "next": "sub"},
         {"name": "voice", "kind": "voice", "template": "t", "otherwise": "end"},
         {"name": "ticket", "kind": "ticket", "template": "t", "queue": "q", "otherwise": "voice"},
         {"name": "work out", "kind": "sql", "call": "f()", "outcomes": [{"name": "a", "next": "voice"}], "otherwise": "ticket"},

@@ -77,6 +77,7 @@ fn a_case_that_waits_goes_on_when_the_last_of_the_others_has_ended_and_only_once
         last: 8,
         outcome: "right".to_owned(),
         vars: None,
+        tally: None,
     };
     let tell = |play: &mut Play, awaited: &Awaited| {
         play.ask(&Default::default(), |case, facts, env, out| {
