@@ -17,6 +17,7 @@ CREATE TABLE wf.subjects (
     account_column   text,
     tenant_column    text,
     eligible         text,                 -- SQL condition: rows that may have a case at all
+    strategies       boolean NOT NULL DEFAULT false,  -- whether wf.set_strategy has ever been called for it
     quarantined      text                  -- why the binding is out of order; null when it works
 );
 

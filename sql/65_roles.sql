@@ -39,7 +39,7 @@ BEGIN
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,release_hold,set_hold_kind,
-                add_subject,remove_subject,
+                add_subject,remove_subject,set_strategy,pause_strategy,resume_strategy,stop_strategy,
                 claim_task,release_task,delegate_task,reassign_task,assign,assign_account,
                 set_members,set_absence,cancel_absence,take_alerts,
                 signal,push_button,cancel_step,cancel_phase,
@@ -52,7 +52,7 @@ BEGIN
         WHEN 'agent' THEN
             functions := '{now,promise,agree_plan,complete,complete_step,push_button,branch,hold,release,release_hold,
                 claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
-            views := '{worklist,my_worklist,case_progress,case_timeline,case_members}';
+            views := '{worklist,my_worklist,case_progress,case_timeline,case_members,strategy_status}';
             tables := tables || '{notes,documents,hold_kinds}'::text[];
         WHEN 'sender' THEN
             functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery}';

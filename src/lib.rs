@@ -5,6 +5,7 @@
 
 use pgrx::prelude::*;
 
+mod accounts;
 mod api;
 #[cfg(any(test, feature = "pg_test"))]
 mod catalogue_tests;

@@ -121,6 +121,8 @@ pub enum Runs {
     Exclusive,
     /// Beside any other, the row's default strategy included.
     Side,
+    /// It is a default strategy: it runs where wf.set_strategy says so, and rests while the row is in another case.
+    Strategy,
 }
 
 /// Which rows of the subject get a case by themselves, and when it starts.

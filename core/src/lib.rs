@@ -32,6 +32,7 @@ pub mod people;
 pub mod program;
 pub mod row;
 pub mod schema;
+pub mod strategy;
 mod strict;
 pub mod template;
 pub mod validate;

@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 use workflow_core::game::parse_data;
 
 use super::{actor, given, open_steps};
+use crate::accounts::{exclusive, strategy};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, new_case, new_case_ids};
 use crate::engine::enrol::{Place, account, free_for_call, start_read};
@@ -72,7 +73,8 @@ fn start_many(
             started += spi::connected(|| {
                 let mut chunk = version.subject.canonical_keys(chunk);
                 chunk.retain(|key| seen.insert(key.clone()));
-                let (places, _) = free_for_call(&version, &chunk);
+                let (mut places, _) = free_for_call(&version, &chunk);
+                exclusive::leave_out(&version, &mut places);
                 create(&version, places, vars.as_deref(), &actor).len()
             });
         }
@@ -99,7 +101,9 @@ fn startable(name: &str) -> Rc<Version> {
             Some(format!("Turn it on: SELECT wf.enable('{name}').")),
         );
     }
-    version(published)
+    let version = version(published);
+    strategy::refuse_by_hand(&version);
+    version
 }
 
 /// Where the new cases go. Raises 23505 if one of the rows has an open case already.
@@ -118,6 +122,7 @@ pub fn free(version: &Version, keys: &[String], workflow: &str) -> Vec<Place> {
             )),
         );
     }
+    exclusive::refuse_if_taken(version, keys);
     places
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+use workflow_core::document::Runs;
 use workflow_core::game::StartRequest;
 use workflow_core::kinds::Afterwards;
 use workflow_core::program::START;
@@ -16,6 +17,7 @@ use super::enrol::{Place, account, free_for_call, start_read};
 use super::members;
 use super::reads::{Purpose, Question};
 use super::versions::{Version, find_workflow, version};
+use crate::accounts::exclusive;
 use crate::pg::raise::raise;
 use crate::pg::spi;
 use crate::pg::types::{array, array_of};
@@ -98,7 +100,15 @@ fn startable(name: &str) -> Result<Rc<Version>, Error> {
                 .hint(format!("Turn it on with wf.enable, {THEN}.")),
         );
     }
-    Ok(version(published))
+    let version = version(published);
+    match version.program.document.runs {
+        Runs::Strategy => Err(Error::new(
+            ErrorCode::State,
+            format!("workflow \"{name}\" is a default strategy"),
+        )
+        .hint(format!("Set it with wf.set_strategy, {THEN}."))),
+        _ => Ok(version),
+    }
 }
 
 /// A case to be started: for which of the requests, and about which rows. The first one carries it.
@@ -257,6 +267,7 @@ fn places(
     let (free, open) = free_for_call(version, &keys);
     let mut free: HashMap<String, Place> = free.into_iter().map(|p| (p.key.clone(), p)).collect();
     let open: HashMap<String, i64> = open.into_iter().collect();
+    let exclusive = exclusive::taken(version, &keys);
     let mut taken = HashSet::new();
     let mut places = Vec::new();
     for (index, keys) in wanted {
@@ -270,6 +281,10 @@ fn places(
         };
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
+            if let Some(other) = exclusive.get(&key).filter(|other| !ends(other.case)) {
+                refused.entry(index).or_insert(other.error(version, &key));
+                continue;
+            }
             let place = match open.get(&key) {
                 Some(case) if ends(*case) => Some(Place {
                     key: key.clone(),

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use workflow_core::document::Again;
+use workflow_core::document::{Again, Runs};
 use workflow_core::game::{Facts, STOPPED};
 use workflow_core::program::Read;
 
 use super::batch::{Batch, new_case, new_case_ids};
 use super::reads::{Purpose, Question};
 use super::versions::{Version, find_workflow};
+use crate::accounts::exclusive;
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
 
@@ -19,12 +20,28 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
     let Some(rule) = program.document.start.as_ref() else {
         return 0;
     };
+    if program.document.runs == Runs::Strategy {
+        // Which row has which is not for a start rule alone.
+        return 0;
+    }
     let mut candidates = free_for_rule(version, keys, rule.again);
     if let Some(before) = &rule.without {
         without(version, before, &mut candidates);
     }
+    exclusive::leave_out(version, &mut candidates);
+    i64::try_from(start_by_rule(version, candidates, actor).len()).unwrap_or(i64::MAX)
+}
+
+/// Starts cases of one version where its start rule takes the row. Gives back which, by key.
+pub fn start_by_rule(
+    version: &Rc<Version>,
+    candidates: Vec<Place>,
+    actor: &str,
+) -> Vec<(String, i64)> {
+    let program = version.program.clone();
+    let mut started = Vec::new();
     if candidates.is_empty() {
-        return 0;
+        return started;
     }
     let plan = version
         .reads
@@ -48,7 +65,6 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
         })
         .collect();
     let mut batch = Batch::new(actor);
-    let mut count = 0;
     for (id, index) in new_case_ids(wanted.len()).into_iter().zip(wanted) {
         let mut loaded = new_case(id, version, candidates[index].clone(), None);
         let facts = answers.facts(index);
@@ -56,7 +72,7 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
         let env = batch.context.env();
         match loaded.case.begin_by_rule(&facts, &env, &mut batch.effects) {
             Ok(true) => {
-                count += 1;
+                started.push((loaded.case.key.clone(), id));
                 batch.cases.push(loaded);
             }
             Ok(false) => {}
@@ -65,7 +81,7 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
         }
     }
     batch.flush();
-    count
+    started
 }
 
 /// Of the rows that a start rule may take, those that do not come from another workflow: none while that one is on, and

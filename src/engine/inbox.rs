@@ -14,6 +14,7 @@ use super::members;
 use super::unread::{self, Entry, Found};
 use super::versions::version;
 use super::work::{Run, WorkerState};
+use crate::accounts::strategy;
 use crate::pg::spi;
 use crate::pg::subtransaction::{Failure, attempt};
 use crate::pg::types::{arg, array, optional};
@@ -191,6 +192,7 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
             .filter(|k| !busy.iter().any(|b| b == k))
             .collect();
         enrol_by_rules(subject_id, &free);
+        busy.extend(strategy::settle(subject_id, &free));
     }
     busy
 }

@@ -34,6 +34,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
     notes(&effects, &actor, now);
     failures(&cases, &effects, now);
     history(&effects, &actor, now);
+    crate::accounts::write(&cases, &effects, &actor);
     cases
 }
 

@@ -121,10 +121,26 @@ fn reconcile(subject: Option<&str>) -> i64 {
     looked_at
 }
 
-/// Reads the keys as the owner, a batch at a time, and appends them as the engine.
+/// Has the worker look at all rows of a subject, or of one account.
+pub fn append_all_of(subject: &Subject, account: Option<&str>) {
+    let column = subject.roles.account.as_deref();
+    let account = account.zip(column).map(|(account, column)| {
+        let column = keys::column_sql("d", column);
+        let account = pgrx::spi::quote_literal(account);
+        format!("({column})::pg_catalog.text OPERATOR(pg_catalog.=) {account}")
+    });
+    append_keys(subject, account.as_deref().unwrap_or("true"));
+    crate::worker::wake::on_commit();
+}
+
 fn append_all(subject: &Subject) -> i64 {
+    append_keys(subject, "true")
+}
+
+/// Reads the keys as the owner, a batch at a time, and appends them as the engine.
+fn append_keys(subject: &Subject, condition: &str) -> i64 {
     let sql = format!(
-        "SELECT {} FROM {} AS d WHERE {}",
+        "SELECT {} FROM {} AS d WHERE {} AND {condition}",
         subject.key_expression("d"),
         subject.details,
         subject.has_key("d")

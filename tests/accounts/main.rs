@@ -1,7 +1,10 @@
 //! Accounts: cases that concern several rows, workflows that exclude each other, default strategies.
 
 mod each;
+mod exclusive;
 mod members;
+mod s12;
+mod strategies;
 
 use serde_json::{Value, json};
 use workflow_engine_tests::TestDb;
@@ -35,6 +38,22 @@ pub fn claim_workflow(name: &str, mut head: Value, mut steps: Value) -> Value {
     for (field, value) in head.as_object_mut().expect("a head") {
         document[field] = value.take();
     }
+    document
+}
+
+/// A default strategy of two reminders, 10 and 21 days after the due date.
+pub fn strategy(name: &str) -> Value {
+    let mut document = claim_workflow(
+        name,
+        json!({"runs": "strategy", "subjects": "one", "start": {"when": "state = 'open'"}}),
+        json!([
+            {"name": "first", "kind": "email", "template": "mild", "on": {"anchor": "subject.due_date", "days": 10}},
+            {"name": "second", "kind": "email", "template": "mild", "on": {"anchor": "subject.due_date", "days": 21}},
+            {"name": "end", "kind": "finish"}
+        ]),
+    );
+    document["templates"] =
+        json!({"mild": {"subject": "Strategy {{ id }}", "body": "{{ open_amount }}"}});
     document
 }
 

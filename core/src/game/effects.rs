@@ -6,6 +6,7 @@ use crate::collections::charges::Sum;
 use crate::kinds::Afterwards;
 use crate::people::Document;
 use crate::program::StepNo;
+use crate::strategy::Verb;
 
 /// What happened, as it stands in history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +167,16 @@ pub struct AssignmentRow {
     pub account: bool,
 }
 
+/// The default strategies of a case's rows are to be paused, resumed or stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StrategyRow {
+    pub case_id: i64,
+    pub keys: Vec<String>,
+    pub verb: Verb,
+    /// The step that asks for it.
+    pub step: String,
+}
+
 /// A row of the subject has joined a case that concerns several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
@@ -314,6 +325,7 @@ pub struct Effects {
     pub suppressions: Vec<Suppression>,
     pub quiets: Vec<Quiet>,
     pub arrivals: Vec<Arrival>,
+    pub strategies: Vec<StrategyRow>,
     pub departures: Vec<Departure>,
     /// Another row carries the case from now on: (case, key).
     pub carriers: Vec<(i64, String)>,

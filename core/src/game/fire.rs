@@ -216,6 +216,7 @@ impl Case {
             }
             Then::Instalments(kind) => self.instalments(index, step, kind, facts, env, out),
             Then::Charge(charge) => self.ask_to_charge(index, step, charge, facts, env, out),
+            Then::Strategy(verb) => self.set_strategies(index, verb, facts, env, out),
             Then::Write | Then::Call => return Fired::Write,
             Then::Fork => self.fork(index, step, None, facts, env, out),
             Then::Split(legs) => self.fork(index, step, Some(&legs), facts, env, out),

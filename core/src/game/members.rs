@@ -9,11 +9,12 @@ use std::rc::Rc;
 use serde_json::json;
 
 use super::case::{Case, CaseState};
-use super::effects::{Arrival, Departure, Effects, Event, Suppression};
+use super::effects::{Arrival, Departure, Effects, Event, StrategyRow, Suppression};
 use super::fire::{Fired, STOPPED, SUBJECT_GONE};
 use super::{Env, Facts};
 use crate::dates::{AnchorValue, anchor_from_row};
 use crate::row::{Columns, Row};
+use crate::strategy::Verb;
 use crate::{Error, ErrorCode};
 
 /// The outcome of a row that somebody took out of its case.
@@ -62,6 +63,35 @@ impl Case {
     pub(super) fn rows_of_members(&self) -> Vec<Row<'_>> {
         let rows = self.members.iter().filter_map(|m| m.row.as_ref());
         rows.map(MemberRow::row).collect()
+    }
+
+    /// Asks for the default strategies of the case's rows to be paused, resumed or stopped.
+    pub(super) fn set_strategies(
+        &mut self,
+        index: usize,
+        verb: Verb,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
+        out.strategies.push(StrategyRow {
+            case_id: self.id,
+            keys: self.keys(),
+            verb,
+            step: self.program.step_name(self.tokens[index].step).to_owned(),
+        });
+        self.done(index, "done", facts, env, out);
+    }
+
+    /// The keys of all rows that it concerns.
+    pub fn keys(&self) -> Vec<String> {
+        if self.members.is_empty() {
+            return vec![self.key.clone()];
+        }
+        self.members
+            .iter()
+            .map(|member| member.key.clone())
+            .collect()
     }
 
     /// Takes in how the case's rows look now, in their order: those that a stop rule holds of, or that are gone, leave.

@@ -44,7 +44,7 @@ pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
     Arrival, AssignmentRow, Awaited, ChargeRequest, Departure, DocumentRow, Effects, Event,
     Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, PromiseEnd,
-    PromiseState, Quiet, StartRequest, Suppression, TaskMove, TaskRow,
+    PromiseState, Quiet, StartRequest, StrategyRow, Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};
 pub use hold::{Block, Clock, Hold, PLAIN, Span, parse_blocks};

@@ -16,6 +16,7 @@ mod message;
 mod people;
 mod record;
 mod sql;
+mod strategy;
 
 use std::fmt::Debug;
 
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 use crate::finding::Findings;
 use crate::people::Document;
 use crate::row::ColumnType;
+use crate::strategy::Verb;
 use crate::{Error, strict};
 
 /// How a step of a kind behaves between its arrival and its end.
@@ -191,6 +193,8 @@ pub enum Then<'a> {
     Notify,
     /// Somebody else stands in for a participant from now on, in the case or on its whole account; its text is who.
     Assign { participant: &'a str, account: bool },
+    /// The default strategies of the case's rows are paused, resumed or stopped.
+    Strategy(Verb),
     /// Columns of the subject's row are set to SQL expressions; over when the row could be written.
     Write,
     /// A fee or interest is charged, and the step is over.
@@ -473,6 +477,7 @@ pub const KINDS: &[Entry] = &[
     entry::<record::Note>("note"),
     entry::<record::Update>("update"),
     entry::<sql::Sql>("sql"),
+    entry::<strategy::Strategy>("strategy"),
     entry::<people::Notify>("notify"),
     entry::<people::Assign>("assign"),
     entry::<charge::Charge>("charge"),

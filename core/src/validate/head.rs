@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{check_name, check_not_blank};
-use crate::document::Late;
+use crate::document::{Late, Runs};
 use crate::finding::Findings;
 use crate::program::Program;
 
@@ -24,6 +24,13 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
 }
 
 fn rules(program: &Program, findings: &mut Findings) {
+    if program.document.runs == Runs::Strategy && program.document.start.is_none() {
+        findings.error(
+            "start",
+            "a default strategy needs a start rule",
+            "Say in start.when which rows have it once wf.set_strategy has set it.",
+        );
+    }
     if let Some(start) = &program.document.start {
         if start.when.trim().is_empty() {
             findings.error(

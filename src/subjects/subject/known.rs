@@ -137,7 +137,7 @@ fn read(id: i32) -> Option<Rc<Subject>> {
             "SELECT pg_catalog.concat(s.xmin, ' ', s.ctid), s.name, s.owner::pg_catalog.oid, \
                     s.relation::pg_catalog.oid, s.key_columns, s.key_attnums, s.key_types, s.details, \
                     s.watch_columns, s.email_column, s.phone_column, s.address_column, s.locale_column, \
-                    s.time_zone_column, s.account_column, s.eligible, s.quarantined \
+                    s.time_zone_column, s.account_column, s.eligible, s.quarantined, s.strategies \
              FROM wf.subjects AS s WHERE s.subject_id OPERATOR(pg_catalog.=) $1",
             &[arg(id)],
         );
@@ -233,6 +233,7 @@ fn from_row(id: i32, row: RowRef<'_>) -> Subject {
             account: row.get(15),
         },
         eligible: row.get(16),
+        strategies: row.must(18),
         broken,
         columns: OnceCell::new(),
     }

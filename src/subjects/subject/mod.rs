@@ -43,6 +43,8 @@ pub struct Subject {
     pub roles: Roles,
     /// SQL condition over the details' columns; rows where it is not true never get a case.
     pub eligible: Option<String>,
+    /// Whether its rows may have default strategies.
+    pub strategies: bool,
     /// Why the binding does not work: quarantined earlier, or the table or its key is gone. None when it works.
     pub broken: Option<String>,
     columns: OnceCell<Vec<(String, ColumnType)>>,

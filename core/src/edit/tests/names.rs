@@ -41,6 +41,7 @@ fn every_kind() -> Value {
         {"name": "again", "kind": "repeat", "back_to": "ask", "max_visits": 2, "exhausted": "end"},
         {"name": "by and by", "kind": "instalments", "overdue": "bill", "kept": "end", "broken": "tell", "updated": "bill", "next": "bill"},
         {"name": "bill", "kind": "charge", "charge": "fee", "amount": "40", "next": "end"},
+        {"name": "rest", "kind": "strategy", "do": "pause", "next": "end"},
         {"name": "another", "kind": "start_workflow", "workflow": "w", "next": "end"},
         {"name": "go on", "kind": "continue_with", "workflow": "w"},
         {"name": "sub", "kind": "sub_workflow", "workflow": "w", "outcomes": [{"name": "x", "next": "tell"}], "otherwise": "end"},
