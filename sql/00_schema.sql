@@ -9,7 +9,7 @@ CREATE TYPE wf.message_state AS ENUM (
     'deferred', 'queued', 'leased', 'sent', 'delivered', 'bounced', 'suppressed', 'failed', 'dead');
 CREATE TYPE wf.history_event AS ENUM (
     'case_planned', 'case_started', 'case_completed', 'case_cancelled', 'case_held', 'case_released', 'case_migrated',
-    'promised', 'promise_ended',
+    'promised', 'promise_ended', 'disputed', 'dispute_settled',
     'step_done', 'step_skipped', 'step_failed', 'step_retried', 'step_cancelled', 'rescheduled', 'signalled',
     'subject_joined', 'subject_left',
     'message_suppressed', 'message_bounced', 'message_dead',

@@ -89,6 +89,48 @@ CREATE FUNCTION wf.agree_plan(case_id bigint, due date[], amounts numeric[])
 COMMENT ON FUNCTION wf.agree_plan(bigint, date[], numeric[]) IS
     'Enters a payment plan: the days of its instalments and their amounts. A case of a payment plan takes it in place of the one it has; any other ends, and goes on as the workflow that its own one names in transitions.commitment. Returns the open steps of the case that follows the plan. Unknown case: P0002; ended, or no such workflow: 55000; days out of order or past, amounts that are not above zero, or more than is open: 22023.';
 
+-- Disputes. One without an amount is about the whole claim and keeps its case on hold.
+CREATE TABLE wf.disputes (
+    dispute_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    case_id        bigint NOT NULL,
+    subject_id     integer NOT NULL,
+    key            text COLLATE "C" NOT NULL,
+    amount         numeric CHECK (amount > 0),  -- null: the whole
+    reason         text NOT NULL,
+    opened_at      timestamptz NOT NULL,
+    opened_by      text NOT NULL,
+    looked_into_by bigint,
+    settled_at     timestamptz,
+    settled_by     text,
+    outcome        text
+);
+CREATE INDEX disputes_case ON wf.disputes (case_id) WHERE settled_at IS NULL;
+CREATE INDEX disputes_looked_into ON wf.disputes (looked_into_by) WHERE settled_at IS NULL AND looked_into_by IS NOT NULL;
+COMMENT ON TABLE wf.disputes IS 'Disputes about what is owed, open and settled.';
+COMMENT ON COLUMN wf.disputes.amount IS 'The part that is disputed; null: the whole claim, so that its case is on hold.';
+COMMENT ON COLUMN wf.disputes.looked_into_by IS 'The case that looks into it; when that one ends the dispute is settled.';
+
+CREATE FUNCTION wf.dispute(case_id bigint, reason text, amount numeric DEFAULT NULL) RETURNS bigint
+    LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'dispute_wrapper';
+COMMENT ON FUNCTION wf.dispute(bigint, text, numeric) IS
+    'Enters a dispute; returns its number. About the whole claim it puts the case on hold (kind dispute) until it is settled, and starts the workflow that the case''s own one names in transitions.dispute. About an amount the case goes on, with what is disputed in its vars as disputed_amount. Unknown case: P0002; one that has ended: 55000.';
+
+CREATE FUNCTION wf.settle_dispute(dispute_id bigint, outcome text) RETURNS void
+    LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'settle_dispute_wrapper';
+COMMENT ON FUNCTION wf.settle_dispute(bigint, text) IS
+    'Settles a dispute, with an outcome of one''s own words such as accepted or rejected: its hold ends and the case goes on where it was. A case that looks into it gets the signal "dispute settled", or is cancelled if it waits for none. The same call again is no error. Unknown dispute: P0002.';
+
+-- Contact data that rows have had, as long as a workflow retries with new ones. The empty datum: the row was seen.
+CREATE TABLE wf.contact_data (
+    subject_id integer NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    datum      text COLLATE "C" NOT NULL,  -- email:…, phone:…, address:…, in the form in which those that reach the same are equal
+    seen_at    timestamptz NOT NULL,
+    PRIMARY KEY (key, subject_id, datum)
+);
+COMMENT ON TABLE wf.contact_data IS 'Contact data that rows have had, to tell which are new. Only of subjects with a workflow that retries.';
+COMMENT ON COLUMN wf.contact_data.datum IS 'What it is and its text, without what makes no difference; empty: the row was seen.';
+
 -- The instalments of the payment plans, in order.
 CREATE VIEW wf.instalments AS
     SELECT c.case_id, w.name AS workflow, c.key, c.state::text AS case_state, i.number::integer AS instalment,

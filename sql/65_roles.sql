@@ -46,11 +46,11 @@ BEGIN
                 retry,skip,reconcile,migrate,validate,validate_document,document_schema,export,diagram,explain,simulate,
                 define,import,clone,publish,enable,disable,
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
-                charge,waive_charge,promise,withdraw_promise,agree_plan,
+                charge,waive_charge,promise,withdraw_promise,agree_plan,dispute,settle_dispute,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
             tables := tables || '{notes,documents,absences,members,charges,holds,hold_kinds}'::text[];
         WHEN 'agent' THEN
-            functions := '{now,promise,agree_plan,complete,complete_step,push_button,branch,hold,release,release_hold,
+            functions := '{now,promise,agree_plan,dispute,complete,complete_step,push_button,branch,hold,release,release_hold,
                 claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
             views := '{worklist,my_worklist,case_progress,case_timeline,case_members,strategy_status}';
             tables := tables || '{notes,documents,hold_kinds}'::text[];
@@ -59,7 +59,7 @@ BEGIN
             views := '{}';
         WHEN 'reader' THEN
             functions := '{now,workers,diagram,explain}';
-            tables := tables || '{charges,promises}'::text[];
+            tables := tables || '{charges,promises,disputes}'::text[];
         ELSE
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
                 MESSAGE = format('there is no kind of role %L', kind),

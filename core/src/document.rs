@@ -137,12 +137,26 @@ pub struct StartRule {
     /// A workflow that comes before this one: while it is on, no row starts here, for its cases continue with this.
     #[serde(default)]
     pub without: Option<String>,
+    /// Starts when contact data come that the row had not before, once another workflow has ended in vain; for each such
+    /// data anew.
+    #[serde(default)]
+    pub retries: Option<Retries>,
     /// What to do for a row that comes after its start date.
     #[serde(default)]
     pub late: Late,
     /// Whether a subject that had a case may get another one.
     #[serde(default)]
     pub again: Again,
+}
+
+/// What a retry comes after.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retries {
+    /// The workflow that has ended in vain.
+    pub workflow: String,
+    /// The outcome that says so.
+    pub outcome: String,
 }
 
 /// What to do for a row that comes after its start date.

@@ -14,6 +14,7 @@ mod step;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::calendar::Roll;
+use crate::collections::contact;
 use crate::dates::{Anchor, DateRule};
 use crate::document::{Document, Late, Money, StopRule};
 use crate::kinds::{Nature, StepKind};
@@ -241,6 +242,16 @@ impl Program {
     pub fn start_read(&self) -> Read {
         let mut read = self.watch_read();
         read.columns.extend(self.roles.account.clone());
+        if self
+            .document
+            .start
+            .as_ref()
+            .is_some_and(|s| s.retries.is_some())
+        {
+            let contact = self.contact_columns();
+            read.columns
+                .extend(contact.map(|(_, column)| column.to_owned()));
+        }
         read.columns.sort();
         read.columns.dedup();
         read
@@ -306,6 +317,18 @@ impl Program {
             }
         }
         steps
+    }
+
+    /// The columns that say how somebody is reached, with what each of them holds.
+    pub fn contact_columns(&self) -> impl Iterator<Item = (contact::Means, &str)> {
+        let roles = &self.roles;
+        [
+            (contact::Means::Email, &roles.email),
+            (contact::Means::Phone, &roles.phone),
+            (contact::Means::Address, &roles.address),
+        ]
+        .into_iter()
+        .filter_map(|(means, column)| Some((means, column.as_deref()?)))
     }
 
     /// The column that holds the address for a channel.

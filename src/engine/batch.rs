@@ -275,6 +275,9 @@ impl Batch {
         if !self.effects.starts.is_empty() {
             another::start(&mut self);
         }
+        if !self.effects.looked_into.is_empty() {
+            collections::looked_into(&mut self);
+        }
         if !self.effects.promises.is_empty() {
             collections::write_promises(&mut self);
         }

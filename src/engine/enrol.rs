@@ -11,6 +11,7 @@ use super::batch::{Batch, new_case, new_case_ids};
 use super::reads::{Purpose, Question};
 use super::versions::{Version, find_workflow};
 use crate::accounts::exclusive;
+use crate::collections;
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
 
@@ -23,6 +24,9 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
     if program.document.runs == Runs::Strategy {
         // Which row has which is not for a start rule alone.
         return 0;
+    }
+    if let Some(retries) = &rule.retries {
+        return collections::retry(version, retries, keys, actor);
     }
     let mut candidates = free_for_rule(version, keys, rule.again);
     if let Some(before) = &rule.without {

@@ -3,8 +3,11 @@
 
 mod breathing_space;
 mod charges;
+mod disputes;
 mod plans;
 mod promises;
+mod retry;
+mod tolerance;
 
 use serde_json::Value;
 use workflow_engine_tests::{TestDb, document};
@@ -12,6 +15,8 @@ use workflow_engine_tests::{TestDb, document};
 const NONE: &[&str] = &[];
 
 const BREATHING_SPACE: &str = include_str!("../../examples/collections/breathing-space.json");
+const INVESTIGATION: &str = include_str!("../../examples/collections/investigation.json");
+const RETRY: &str = include_str!("../../examples/collections/retry.json");
 const PAYMENT_PLAN: &str = include_str!("../../examples/collections/payment-plan.json");
 const MAIN_OUTREACH: &str = include_str!("../../examples/collections/main-outreach.json");
 

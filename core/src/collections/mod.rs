@@ -1,12 +1,14 @@
 //! Collections: the kinds of workflow a claim goes through, what is added to it, and what is agreed about it.
 //!
 //! * `charges`: fees and interest, and the days on which neither accrues
+//! * `contact`: contact data, and which of them are new
 //! * `plan`: payment plans: which instalments are paid, and what comes next
 //!
 //! What a case does about it is for the token game; which rows say so, for the shell. Amounts are decimal throughout:
 //! no digit is lost, and nothing is rounded but a charge, once.
 
 pub mod charges;
+pub mod contact;
 pub mod plan;
 
 use schemars::JsonSchema;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::case::{Case, TokenState};
+use super::disputes::amount;
 use super::effects::{Effects, Event, PromiseEnd, PromiseState, StartRequest};
 use super::{Env, Facts, calls};
 use crate::collections::plan::{self, Instalment, Next, Plan, Progress, Unpaid};
@@ -400,8 +401,8 @@ impl Case {
         let vars = json!({
             "instalment_no": one.number,
             "instalment_due": one.instalment.due,
-            "instalment_amount": one.instalment.amount,
-            "instalment_missing": one.missing,
+            "instalment_amount": amount(&one.instalment.amount),
+            "instalment_missing": amount(&one.missing),
         });
         if let Value::Object(vars) = vars
             && let Err(error) = self.merge_vars(vars)

@@ -12,6 +12,7 @@ use super::effects::{Effects, Event, Failure, HistoryRow, Suppression};
 use super::hold::{Block, Span};
 use super::members::Member;
 use super::{Env, Facts};
+use crate::collections::WorkflowKind;
 use crate::collections::plan::Progress;
 use crate::program::{CompiledStep, Program, StepNo};
 use crate::{Error, ErrorCode};
@@ -486,6 +487,9 @@ impl Case {
         }
         out.awaiting.extend(self.memory.awaited_by);
         self.drop_promises(out);
+        if self.program.document.kind == WorkflowKind::OnHold {
+            out.looked_into.push((self.id, outcome.to_owned()));
+        }
         self.state = state;
         self.outcome = Some(outcome.to_owned());
         self.reason = reason.map(str::to_owned);

@@ -20,6 +20,8 @@ pub enum Event {
     CaseMigrated,
     Promised,
     PromiseEnded,
+    Disputed,
+    DisputeSettled,
     StepDone,
     StepSkipped,
     StepFailed,
@@ -46,6 +48,8 @@ impl Event {
             Event::CaseMigrated => "case_migrated",
             Event::Promised => "promised",
             Event::PromiseEnded => "promise_ended",
+            Event::Disputed => "disputed",
+            Event::DisputeSettled => "dispute_settled",
             Event::StepDone => "step_done",
             Event::StepSkipped => "step_skipped",
             Event::StepFailed => "step_failed",
@@ -339,6 +343,8 @@ pub struct Effects {
     /// To be met before the batch is written.
     pub charges: Vec<ChargeRequest>,
     pub promises: Vec<PromiseEnd>,
+    /// Cases that looked into something and have ended, with their outcomes: the holds on the cases beside them end.
+    pub looked_into: Vec<(i64, String)>,
     /// Step runs whose open incidents are over: (case, step, visit).
     pub resolved: Vec<(i64, StepNo, i16)>,
 }

@@ -470,7 +470,10 @@ impl Case {
             .hint("Name it with wf.bind_subject, then call wf.retry."));
         };
         match facts.row.get(column) {
-            Some((address, _)) if !address.trim().is_empty() => Ok(Some(address.to_owned())),
+            Some((address, _)) if !address.trim().is_empty() => {
+                self.must_be_new(step, channel, address)?;
+                Ok(Some(address.to_owned()))
+            }
             _ => Err(Error::new(
                 ErrorCode::MissingValue,
                 format!("step \"{}\": column \"{column}\" is empty, so there is nobody to send to", step.name),

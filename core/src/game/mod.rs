@@ -6,7 +6,7 @@
 //!
 //! * `enter`: a case begins           * `fire`: a token's time has come
 //! * `calls`: what people ask for     * `watch`: the subject's row has changed
-//! * `agreements`: promises, payment plans
+//! * `agreements`: promises, payment plans  * `disputes`: disputes, and retries with new contact data
 //! * `another`: cases that start others  * `charge`: fees and interest
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
@@ -22,6 +22,7 @@ mod calls;
 mod cancel;
 mod case;
 mod charge;
+mod disputes;
 mod effects;
 mod enter;
 mod fire;

@@ -26,6 +26,18 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
             "Say in money.open which column or expression that is.",
         );
     }
+    if let Some(retries) = head.start.as_ref().and_then(|s| s.retries.as_ref()) {
+        let (workflow, outcome) = (&retries.workflow, &retries.outcome);
+        check_not_blank("start", "retries.workflow", Some(workflow), findings);
+        check_not_blank("start", "retries.outcome", Some(outcome), findings);
+        if head.kind != WorkflowKind::Retry {
+            findings.error(
+                "start",
+                "only a workflow of kind retry starts when new contact data come",
+                "Let kind be retry, or leave retries out.",
+            );
+        }
+    }
     for step in &program.steps {
         let place = step_place(&step.name);
         if step.kind.charges() && head.kind == WorkflowKind::BreathingSpace {

@@ -1,0 +1,88 @@
+//! S6: partial payments, tolerance, and credit that has not been allocated.
+
+use serde_json::json;
+use workflow_engine_tests::{TestDb, document, edited};
+
+use super::*;
+
+#[test]
+fn s06_within_the_tolerance_a_case_ends_as_paid() {
+    let mut db = with_workflows(&[MAIN_OUTREACH]);
+    db.clock("2026-05-04 09:12");
+    db.invoice(1, "2026-04-01", "1000.00");
+    db.run_due();
+    db.send();
+    for (paid, state) in [("994", "running | null"), ("996", "cancelled | paid")] {
+        db.exec(&format!(
+            "UPDATE invoice SET open_amount = 1000 - {paid} WHERE id = 1"
+        ));
+        db.run_due();
+        db.expect("SELECT state, reason FROM probe.cases()", &[state]);
+    }
+    db.at("2026-07-01 12:00");
+    assert_eq!(db.lease(), []);
+}
+
+/// Main outreach before whose letter a task comes up if the account has credit that has not been allocated.
+fn with_credit() -> TestDb {
+    let mut db = TestDb::new();
+    db.exec(
+        "CREATE TABLE credit (customer_id integer PRIMARY KEY, amount numeric NOT NULL);
+         CREATE VIEW invoice_and_credit AS
+         SELECT d.*, coalesce(c.amount, 0) AS unallocated_credit FROM invoice_details AS d LEFT JOIN credit AS c USING (customer_id);
+         SELECT wf.bind_subject('invoice', 'public.invoice', key => 'id', details => 'public.invoice_and_credit',
+                email => 'email', phone => 'phone', address => 'address', locale => 'locale', time_zone => 'time_zone')",
+    );
+    let outreach = edited(document(MAIN_OUTREACH), |doc| {
+        let steps = doc["phases"][2]["steps"].as_array_mut().expect("steps");
+        let at = steps.iter().position(|s| s["name"] == "final notice");
+        let allocate = json!({"name": "allocate credit", "kind": "task", "description": "Allocate the credit",
+            "when": "unallocated_credit > 0", "participant": "clerk", "due": {"anchor": "previous_done", "business_days": 2}});
+        steps.insert(at.expect("the letter"), allocate);
+    });
+    db.install(&outreach);
+    db.clock("2026-05-04 09:12");
+    db.invoice(1, "2026-04-01", "1000.00");
+    db.run_due();
+    for day in ["2026-05-04 09:12", "2026-05-18 08:00"] {
+        db.at(day);
+        assert_eq!(db.send().len(), 1, "{day}");
+    }
+    db
+}
+
+#[test]
+fn s06_credit_that_is_not_allocated_holds_the_letter_back() {
+    let mut db = with_credit();
+    db.exec("INSERT INTO credit VALUES (1, 1000)");
+    db.at("2026-06-01 08:00");
+    assert_eq!(db.lease(), []);
+    db.expect("SELECT step FROM probe.tasks()", &["allocate credit"]);
+    // Allocated to this invoice, it is paid; the case ends without the letter.
+    db.exec("UPDATE credit SET amount = 0");
+    db.exec("UPDATE invoice SET open_amount = 0 WHERE id = 1");
+    db.run_due();
+    db.expect(
+        "SELECT state, reason FROM probe.cases()",
+        &["cancelled | paid"],
+    );
+    db.expect("SELECT step FROM probe.tasks()", NONE);
+    assert_eq!(db.lease(), []);
+}
+
+#[test]
+fn s06_allocated_elsewhere_the_letter_leaves() {
+    let mut db = with_credit();
+    db.exec("INSERT INTO credit VALUES (1, 1000)");
+    db.at("2026-06-01 08:00");
+    db.exec("UPDATE credit SET amount = 0");
+    db.settle("allocate credit", None);
+    assert_eq!(db.send()[0].channel, "letter");
+}
+
+#[test]
+fn s06_without_credit_the_letter_leaves_at_once() {
+    let mut db = with_credit();
+    db.at("2026-06-01 08:00");
+    assert_eq!(db.send()[0].channel, "letter");
+}
