@@ -155,3 +155,19 @@ CREATE VIEW wf.charge_totals AS
     FROM wf.charges AS c JOIN wf.subjects AS s ON s.subject_id = c.subject_id
     GROUP BY s.name, c.key, c.currency;
 COMMENT ON VIEW wf.charge_totals IS 'What has been charged to each row of a subject, a line for each currency.';
+
+COMMENT ON COLUMN wf.charge_totals.subject IS 'The subject''s name.';
+COMMENT ON COLUMN wf.charge_totals.key IS 'The row''s key, as text.';
+COMMENT ON COLUMN wf.charge_totals.currency IS 'The currency, if the charges say it.';
+COMMENT ON COLUMN wf.charge_totals.fees IS 'Fees that stand.';
+COMMENT ON COLUMN wf.charge_totals.interest IS 'Interest that stands.';
+COMMENT ON COLUMN wf.charge_totals.total IS 'Both.';
+COMMENT ON COLUMN wf.charge_totals.waived IS 'What was charged and taken back.';
+COMMENT ON COLUMN wf.charge_totals.last_charged_at IS 'When something was last charged.';
+COMMENT ON COLUMN wf.instalments.case_id IS 'The case that follows the plan.';
+COMMENT ON COLUMN wf.instalments.workflow IS 'Its workflow.';
+COMMENT ON COLUMN wf.instalments.key IS 'The key of the row that it is about, as text.';
+COMMENT ON COLUMN wf.instalments.case_state IS 'The state of the case.';
+COMMENT ON COLUMN wf.instalments.instalment IS 'Its number in the plan, from 1.';
+COMMENT ON COLUMN wf.instalments.due_on IS 'The day on which it is due.';
+COMMENT ON COLUMN wf.instalments.amount IS 'What is due then.';

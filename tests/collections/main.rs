@@ -4,6 +4,7 @@
 mod breathing_space;
 mod charges;
 mod disputes;
+mod kinds;
 mod plans;
 mod promises;
 mod retry;

@@ -143,6 +143,8 @@ impl Case {
             awaited_by: self.memory.awaited_by,
             stopped: self.memory.stopped.clone(),
             shifts: self.memory.shifts.clone(),
+            promises: self.memory.promises.clone(),
+            plan: self.memory.plan,
             ..Memory::default()
         };
         for (old, answer) in &self.memory.answers {
