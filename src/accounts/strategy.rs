@@ -89,6 +89,26 @@ pub fn follow(cases: &[Loaded], effects: &Effects) {
     }
 }
 
+/// Locks what stands about the strategies of rows, without waiting for anybody. Gives back the rows that are free, and the
+/// keys of those that somebody else is at.
+fn take<'k>(subject: i32, keys: &[&'k str]) -> (Vec<&'k str>, Vec<String>) {
+    if keys.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let of = |locking: &str| -> HashSet<String> {
+        let sql = format!(
+            "SELECT s.key FROM wf.strategies AS s WHERE s.key = ANY ($2) AND s.subject_id = $1 ORDER BY s.key {locking}"
+        );
+        let rows = spi::query(&sql, &[arg(subject), array(keys.iter().copied())]);
+        rows.iter().map(|row| row.must(1)).collect()
+    };
+    let locked = of("FOR UPDATE SKIP LOCKED");
+    let all = of("");
+    let is_free = |key: &str| locked.contains(key) || !all.contains(key);
+    let (free, others): (Vec<&str>, Vec<&str>) = keys.iter().partition(|key| is_free(key));
+    (free, others.into_iter().map(str::to_owned).collect())
+}
+
 /// What is wanted of one strategy's case.
 struct Wish {
     key: String,
@@ -109,10 +129,11 @@ fn rest(subject: i32, keys: &[&str]) {
     if keys.is_empty() {
         return;
     }
-    let open = open_cases(subject, keys);
+    let (keys, locked) = take(subject, keys);
+    let open = open_cases(subject, &keys);
     let mut wishes = Vec::new();
-    let mut again: Vec<&str> = Vec::new();
-    for key in keys {
+    let mut again: Vec<&str> = locked.iter().map(String::as_str).collect();
+    for key in &keys {
         let of_key = open.get(*key);
         let elsewhere = of_key.and_then(|open| open.elsewhere.as_ref());
         let strategies = of_key.map_or(&[][..], |open| &open.strategies);
@@ -236,10 +257,11 @@ pub fn settle(subject_id: i32, keys: &[&str]) -> Vec<String> {
     else {
         return Vec::new();
     };
+    let (keys, mut busy) = take(subject_id, keys);
     if keys.is_empty() {
-        return Vec::new();
+        return busy;
     }
-    let known = Known::read(&subject, keys);
+    let known = Known::read(&subject, &keys);
     let mut wishes = Vec::new();
     let mut starting: BTreeMap<i32, Vec<String>> = BTreeMap::new();
     let mut entries = Vec::new();
@@ -316,7 +338,7 @@ pub fn settle(subject_id: i32, keys: &[&str]) -> Vec<String> {
             keys.push((*key).to_owned());
         }
     }
-    let busy = fulfil(&wishes);
+    busy.extend(fulfil(&wishes));
     entries.retain(|entry| !busy.contains(&entry.key));
     for (workflow, keys) in starting {
         if let Some(version) = known.versions.get(&workflow) {

@@ -61,6 +61,7 @@ fn s12_rows_that_join_are_taken_and_rows_that_leave_are_free() {
     );
     db.exec(&format!("SELECT wf.cancel({other})"));
     db.exec(&format!("SELECT wf.add_subject({case}, 'C2')"));
+    db.expect("SELECT key, keys FROM wf.worklist", &["C1 | {C1,C2}"]);
     let hint = format!("SELECT wf.remove_subject({case}, 'C2')");
     db.expect_error("SELECT wf.start('second', 'C2')", "23505", &[&hint]);
     db.exec(&hint);

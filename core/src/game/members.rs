@@ -13,6 +13,7 @@ use super::effects::{Arrival, Departure, Effects, Event, StrategyRow, Suppressio
 use super::fire::{Fired, STOPPED, SUBJECT_GONE};
 use super::{Env, Facts};
 use crate::dates::{AnchorValue, anchor_from_row};
+use crate::program::Program;
 use crate::row::{Columns, Row};
 use crate::strategy::Verb;
 use crate::{Error, ErrorCode};
@@ -315,6 +316,23 @@ impl Case {
         }
         self.leave(key, REMOVED, reason, out);
         self.take_over(env, out);
+        Ok(())
+    }
+
+    /// Err: why the case cannot go over to a version, as far as its rows are concerned.
+    pub(super) fn rows_fit(&self, to: &Program) -> Result<(), String> {
+        let rows = self.members.len();
+        if rows > 1 && !to.concerns_several() {
+            return Err(format!(
+                "it concerns {rows} rows, and a case of the new version one only: take the others out with wf.remove_subject"
+            ));
+        }
+        if self.program.document.runs != to.document.runs {
+            return Err(
+                "the new version gets on with other workflows in another way (runs): the case ends in its own version"
+                    .to_owned(),
+            );
+        }
         Ok(())
     }
 

@@ -79,6 +79,7 @@ impl Case {
                 self.key, migration.to.document.subject
             ));
         }
+        self.rows_fit(&migration.to)?;
         let mut new = self.clone();
         new.program = migration.to.clone();
         new.version_id = migration.version_id;
@@ -145,6 +146,8 @@ impl Case {
             shifts: self.memory.shifts.clone(),
             promises: self.memory.promises.clone(),
             plan: self.memory.plan,
+            carried: self.memory.carried.clone(),
+            floors: self.memory.floors.clone(),
             ..Memory::default()
         };
         for (old, answer) in &self.memory.answers {

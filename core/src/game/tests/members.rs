@@ -170,6 +170,38 @@ fn rcv_03_after_the_end_messages_stay_here_only_when_no_row_is_left() {
 }
 
 #[test]
+fn rcv_03_a_case_takes_its_pace_to_another_version_and_goes_to_none_that_is_about_one_row() {
+    let mut play = of_three();
+    let open = Some(("2026-03-01", false));
+    looked(&mut play, &[open; 3]);
+    looked(&mut play, &[None, open, open]);
+    let migrate = |play: &mut Play, head: serde_json::Value| {
+        let mut head = head;
+        head["stop"] = json!([{"when": "paid", "reason": "paid"}]);
+        let steps = json!([
+            {"name": "wait", "kind": "wait", "on": {"anchor": "subject.due", "days": 40}},
+            {"name": "end", "kind": "finish"}
+        ]);
+        let to = with(steps, head).case.program;
+        let from = play.case.program.clone();
+        let migration = crate::migrate::Migration::new(from, to, (1, 2), 2, None);
+        let migration = migration.expect("a migration");
+        play.date("due", "2020-01-01");
+        let read = migration.to.watch_read();
+        let moved = play.ask(&read, |case, facts, env, out| {
+            case.migrate(&migration, &[], facts, env, out)
+        });
+        moved.map(|_| ())
+    };
+    let refused = migrate(&mut play, json!({})).unwrap_err();
+    assert!(refused.contains("concerns 2 rows"), "{refused}");
+    let refused = migrate(&mut play, json!({"subjects": "several", "runs": "side"})).unwrap_err();
+    assert!(refused.contains("in another way"), "{refused}");
+    migrate(&mut play, json!({"subjects": "several"})).unwrap();
+    assert_eq!(due(&play), "2026-04-10");
+}
+
+#[test]
 fn rcv_03_rows_join_and_are_taken_out_by_hand() {
     let mut play = of_three();
     let all = [Some(("2026-03-01", false)); 3];
