@@ -40,6 +40,7 @@ BEGIN
         WHEN 'manager' THEN
             functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,release_hold,set_hold_kind,
                 add_subject,remove_subject,set_strategy,pause_strategy,resume_strategy,stop_strategy,
+                set_contact_policy,drop_contact_policy,opt_out,opt_in,log_contact,stop_contact,resume_contact,
                 claim_task,release_task,delegate_task,reassign_task,assign,assign_account,
                 set_members,set_absence,cancel_absence,take_alerts,
                 signal,push_button,cancel_step,cancel_phase,
@@ -48,14 +49,16 @@ BEGIN
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 charge,waive_charge,promise,withdraw_promise,agree_plan,dispute,settle_dispute,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
-            tables := tables || '{notes,documents,absences,members,charges,holds,hold_kinds}'::text[];
+            tables := tables || '{notes,documents,absences,members,charges,holds,hold_kinds,
+                contact_policies,contact_choices,contact_log,contact_stops}'::text[];
         WHEN 'agent' THEN
             functions := '{now,promise,agree_plan,dispute,complete,complete_step,push_button,branch,hold,release,release_hold,
+                opt_out,opt_in,log_contact,
                 claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
             views := '{worklist,my_worklist,case_progress,case_timeline,case_members,strategy_status}';
             tables := tables || '{notes,documents,hold_kinds}'::text[];
         WHEN 'sender' THEN
-            functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery}';
+            functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery,opt_out,opt_in}';
             views := '{}';
         WHEN 'reader' THEN
             functions := '{now,workers,diagram,explain}';

@@ -10,6 +10,7 @@ mod api;
 #[cfg(any(test, feature = "pg_test"))]
 mod catalogue_tests;
 mod collections;
+mod contact;
 mod definitions;
 mod engine;
 mod holds;
@@ -93,9 +94,14 @@ extension_sql_file!(
     requires = ["run_due"]
 );
 extension_sql_file!(
+    "../sql/46_contact.sql",
+    name = "contact",
+    requires = ["holds"]
+);
+extension_sql_file!(
     "../sql/50_definitions_api.sql",
     name = "definitions_api",
-    requires = ["holds"]
+    requires = ["contact"]
 );
 extension_sql_file!(
     "../sql/51_runtime_api.sql",

@@ -82,6 +82,9 @@ pub struct Head {
     /// When messages may leave, in the zone of the subject's row; at any time if absent.
     #[serde(default)]
     pub contact_window: Option<ContactWindow>,
+    /// The contact policy (see wf.set_contact_policy) that says whether and when a person may be contacted; none if absent.
+    #[serde(default)]
+    pub contact_policy: Option<String>,
     /// Which rows get a case by themselves; none if absent (cases are then started with wf.start).
     #[serde(default)]
     pub start: Option<StartRule>,

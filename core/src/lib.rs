@@ -10,6 +10,7 @@
 //! * `template`: what a message says
 //! * `people`: what steps say about those who settle them
 //! * `collections`: kinds of workflow, charges, promises, payment plans
+//! * `contact`: whether a person may be contacted, and when
 //! * `explain`: why a case is where it is
 //! * `diagram`: a workflow drawn, with a case's position in it
 //!
@@ -17,6 +18,7 @@
 
 pub mod calendar;
 pub mod collections;
+pub mod contact;
 pub mod dates;
 pub mod diagram;
 pub mod document;

@@ -282,6 +282,12 @@ impl Program {
         let stops = self.stops().iter().map(|s| s.when.clone());
         let own = step.kind.conditions().into_iter().map(str::to_owned);
         let mut columns = self.base_columns();
+        if self.document.contact_policy.is_some() && step.kind.contact().is_some() {
+            // Any of them may be the one that is left.
+            for channel in crate::kinds::Channel::ALL {
+                columns.extend(self.address_column(channel).map(str::to_owned));
+            }
+        }
         if let Some(channel) = step.kind.channel() {
             columns.extend(self.address_column(channel).map(str::to_owned));
             columns.extend(self.roles.locale.clone());

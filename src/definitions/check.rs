@@ -61,6 +61,7 @@ fn surroundings(program: &Program, findings: &mut Findings) {
     {
         findings.error("workflow", error.message, error.hint.unwrap_or_default());
     }
+    crate::contact::check(program, findings);
     let mut seen: Vec<&str> = Vec::new();
     for (step, _, rule) in program.date_rules() {
         if !rule.needs_calendar(program.default_roll()) {

@@ -1,8 +1,10 @@
-//! Messages that waited for their contact window: rendered when it opens, from the row as it is then.
+//! Messages that waited for their contact window, or for a contact policy's word (`crate::contact`): rendered when they may
+//! leave, from the row as it is then.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use workflow_core::contact::CALL;
 use workflow_core::game::CaseState;
 use workflow_core::kinds::DoneWhen;
 use workflow_core::program::StepNo;
@@ -15,6 +17,7 @@ use super::members;
 use super::reads::Purpose;
 use super::simulation;
 use super::work::Run;
+use crate::contact;
 use crate::pg::spi::{self, Rows};
 use crate::pg::types::{arg, array, array_of};
 use crate::settings;
@@ -22,20 +25,23 @@ use crate::settings;
 /// Works on one batch of messages whose window has opened. True if there were any.
 pub fn work(run: &mut Run<'_>) -> bool {
     let mut claimed: Vec<i64> = Vec::new();
+    let mut worked = false;
     let result = run(&mut || {
         as_engine(|| {
             let batch = Batch::of(claim(context::now(), settings::batch_size()), "engine");
             claimed = batch.cases.iter().map(|c| c.case.id).collect();
-            process(batch);
+            worked = process(batch);
         });
     });
     match result {
-        Ok(()) => !claimed.is_empty(),
+        Ok(()) => worked,
         Err(failure) if failure.is_interrupt() || claimed.is_empty() => false,
         Err(_) => halving(
             run,
             &claimed,
-            &|ids| as_engine(|| process(Batch::load_free(ids, "engine"))),
+            &|ids| {
+                as_engine(|| process(Batch::load_free(ids, "engine")));
+            },
             &|id, failure| blame_message(*id, failure),
         ),
     }
@@ -74,32 +80,77 @@ fn claim(now: DateTime<Utc>, limit: i64) -> Rows {
 }
 
 /// A deferred message: its case's index in the batch, its step run, and whether it was rendered once before.
-struct Waiting {
-    message: i64,
-    case: usize,
-    visit: i16,
-    attempts: i16,
+pub struct Waiting {
+    pub message: i64,
+    pub case: usize,
+    pub visit: i16,
+    pub attempts: i16,
+    pub channel: String,
 }
 
-fn process(mut batch: Batch) {
+/// A message that goes on waiting.
+pub struct Later {
+    pub message: i64,
+    pub opens: DateTime<Utc>,
+    pub closes: Option<DateTime<Utc>>,
+    /// Why, for people; None: its contact window.
+    pub reason: Option<String>,
+}
+
+/// A message that may be leased; without a payload, as it was rendered before.
+pub struct Ready {
+    pub message: i64,
+    pub payload: Option<String>,
+    pub opens: DateTime<Utc>,
+    pub closes: Option<DateTime<Utc>>,
+}
+
+/// What becomes of a batch's messages.
+#[derive(Default)]
+pub struct Opened {
+    pub later: Vec<Later>,
+    pub ready: Vec<Ready>,
+}
+
+/// True if anything was done; not if another process is at it.
+fn process(mut batch: Batch) -> bool {
     if batch.cases.is_empty() {
-        return;
+        return false;
     }
     members::look(&mut batch);
-    let mut later = Vec::new();
-    let mut ready = Vec::new();
+    let mut opened = Opened::default();
+    let policies = contact::Policies::default();
+    let mut our_turn = None;
+    let mut worked = false;
     for ((_, step), waiting) in waiting(&batch) {
-        open(&mut batch, step, &waiting, &mut later, &mut ready);
+        let program = &batch.cases[waiting[0].case].version.program;
+        if program.document.contact_policy.is_some() {
+            if *our_turn.get_or_insert_with(contact::take_turn) {
+                contact::open(&mut batch, step, &waiting, &policies, &mut opened);
+                worked = true;
+            }
+            continue;
+        }
+        worked = true;
+        let (calls, messages): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|w| w.channel == CALL);
+        if !calls.is_empty() {
+            contact::open(&mut batch, step, &calls, &policies, &mut opened);
+        }
+        if !messages.is_empty() {
+            open(&mut batch, step, &messages, &mut opened);
+        }
     }
-    write(&later, &ready);
+    write(&opened);
     batch.run();
     batch.flush();
+    worked
 }
 
 fn waiting(batch: &Batch) -> BTreeMap<(i32, StepNo), Vec<Waiting>> {
     let rows = spi::query(
         "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit,
-                o.attempts
+                o.attempts, o.type::text
          FROM wf.outbox AS o
          WHERE o.case_id = ANY ($1) AND o.state = 'deferred' AND o.not_before <= $2
          ORDER BY o.message_id FOR UPDATE",
@@ -121,21 +172,13 @@ fn waiting(batch: &Batch) -> BTreeMap<(i32, StepNo), Vec<Waiting>> {
                 case,
                 visit: row.must(4),
                 attempts: row.must(5),
+                channel: row.must(6),
             });
     }
     groups
 }
 
-type Later = (i64, DateTime<Utc>, Option<DateTime<Utc>>);
-type Ready = (i64, Option<String>, DateTime<Utc>, Option<DateTime<Utc>>);
-
-fn open(
-    batch: &mut Batch,
-    step: StepNo,
-    waiting: &[Waiting],
-    later: &mut Vec<Later>,
-    ready: &mut Vec<Ready>,
-) {
+fn open(batch: &mut Batch, step: StepNo, waiting: &[Waiting], out: &mut Opened) {
     let cases: Vec<usize> = waiting.iter().map(|w| w.case).collect();
     let version = batch.cases[cases[0]].version.clone();
     let program = version.program.clone();
@@ -160,14 +203,14 @@ fn open(
                 .window(env.now, &facts, &env)
                 .unwrap_or((env.now, None));
             if opens > env.now {
-                later.push((waiting.message, opens, closes));
+                out.wait(waiting, opens, closes);
             } else {
                 // Some of the rows that it lists may have been paid.
                 let payload = compiled
                     .filter(|_| waiting.attempts == 0 && !case.members.is_empty())
                     .and_then(|step| case.render(step, &facts, &env).ok())
                     .map(|rendering| rendering.payload);
-                ready.push((waiting.message, payload, opens, closes));
+                out.leave(waiting, payload, opens, closes);
             }
             continue;
         }
@@ -181,7 +224,7 @@ fn open(
             .window(env.now, &facts, &env)
             .and_then(|(opens, closes)| {
                 if opens > env.now {
-                    later.push((waiting.message, opens, closes));
+                    out.wait(waiting, opens, closes);
                     return Ok(false);
                 }
                 // What a sender has had in hand goes out again as it was, under the same idempotency key.
@@ -189,7 +232,7 @@ fn open(
                     Some(step) => Some(case.render(step, &facts, &env)?.payload),
                     None => None,
                 };
-                ready.push((waiting.message, payload, opens, closes));
+                out.leave(waiting, payload, opens, closes);
                 Ok(true)
             });
         match rendered {
@@ -209,34 +252,65 @@ fn open(
     }
 }
 
-fn write(later: &[Later], ready: &[Ready]) {
+impl Opened {
+    fn wait(&mut self, waiting: &Waiting, opens: DateTime<Utc>, closes: Option<DateTime<Utc>>) {
+        self.later.push(Later {
+            message: waiting.message,
+            opens,
+            closes,
+            reason: None,
+        });
+    }
+
+    fn leave(
+        &mut self,
+        waiting: &Waiting,
+        payload: Option<String>,
+        opens: DateTime<Utc>,
+        closes: Option<DateTime<Utc>>,
+    ) {
+        self.ready.push(Ready {
+            message: waiting.message,
+            payload,
+            opens,
+            closes,
+        });
+    }
+}
+
+fn write(opened: &Opened) {
+    let (later, ready) = (&opened.later, &opened.ready);
     if !later.is_empty() {
         spi::query(
-            "UPDATE wf.outbox AS o SET not_before = n.not_before, not_after = n.not_after
-             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::timestamptz[]), unnest($3::timestamptz[]))
-                  AS n(message_id, not_before, not_after)
+            "UPDATE wf.outbox AS o
+             SET not_before = n.not_before, not_after = n.not_after, reason = coalesce(n.reason, o.reason)
+             FROM ROWS FROM (unnest($1::bigint[]), unnest($2::timestamptz[]), unnest($3::timestamptz[]),
+                             unnest($4::text[]))
+                  AS n(message_id, not_before, not_after, reason)
              WHERE o.message_id = n.message_id",
             &[
-                array(later.iter().map(|l| l.0)),
-                array(later.iter().map(|l| l.1)),
-                array_of(later.iter().map(|l| l.2)),
+                array(later.iter().map(|l| l.message)),
+                array(later.iter().map(|l| l.opens)),
+                array_of(later.iter().map(|l| l.closes)),
+                array_of(later.iter().map(|l| l.reason.as_deref())),
             ],
         );
     }
     if !ready.is_empty() {
+        // Why it had to wait no longer matters; what a sender said of it does.
         spi::query(
             "UPDATE wf.outbox AS o
              SET state = 'queued', payload = coalesce(n.payload::json, o.payload), not_before = n.not_before,
-                 not_after = n.not_after
+                 not_after = n.not_after, reason = CASE WHEN o.attempts > 0 THEN o.reason END
              FROM ROWS FROM (unnest($1::bigint[]), unnest($2::text[]), unnest($3::timestamptz[]),
                              unnest($4::timestamptz[]))
                   AS n(message_id, payload, not_before, not_after)
              WHERE o.message_id = n.message_id",
             &[
-                array(ready.iter().map(|r| r.0)),
-                array_of(ready.iter().map(|r| r.1.as_deref())),
-                array(ready.iter().map(|r| r.2)),
-                array_of(ready.iter().map(|r| r.3)),
+                array(ready.iter().map(|r| r.message)),
+                array_of(ready.iter().map(|r| r.payload.as_deref())),
+                array(ready.iter().map(|r| r.opens)),
+                array_of(ready.iter().map(|r| r.closes)),
             ],
         );
     }

@@ -18,7 +18,7 @@ mod another;
 mod awaited;
 pub mod batch;
 pub mod context;
-mod deferred;
+pub mod deferred;
 mod due;
 pub mod enrol;
 pub mod erp_update;

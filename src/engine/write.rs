@@ -31,6 +31,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
     messages(&cases, &effects, now);
     suppressions(&effects, now);
     crate::holds::write(&effects, now);
+    crate::contact::write(&effects, &actor, now);
     notes(&effects, &actor, now);
     failures(&cases, &effects, now);
     history(&effects, &actor, now);

@@ -109,6 +109,15 @@ fn blocks(case: i64) -> Vec<Fact> {
         case,
     );
     rows.extend(facts(
+        "SELECT 'contact', format('stopped since %s: %s', to_char(s.stopped_at, 'Dy YYYY-MM-DD HH24:MI'), s.reason),
+                format('Stopped by %s for %s; no message is handed out. wf.resume_contact ends it.', s.stopped_by,
+                       CASE s.channel WHEN '*' THEN 'all channels' ELSE 'channel ' || s.channel END)
+         FROM wf.contact_stops AS s
+         WHERE EXISTS (SELECT FROM wf.outbox AS o
+                       WHERE o.case_id = $1 AND o.state IN ('deferred', 'queued') AND s.channel IN (o.type, '*'))",
+        case,
+    ));
+    rows.extend(facts(
         "SELECT DISTINCT format('subject \"%s\"', su.name),
                 CASE WHEN i.failed_at IS NULL THEN 'a change of its row has not been looked at yet'
                      ELSE 'a change of its row could not be looked at' END,

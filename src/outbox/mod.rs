@@ -15,7 +15,8 @@ use pgrx::datum::{Interval, TimestampWithTimeZone, Uuid};
 use pgrx::prelude::*;
 use workflow_core::kinds::Channel;
 
-use crate::api::{given, timestamp};
+use crate::api::{actor, given, timestamp};
+use crate::contact::{self, Gate};
 use crate::engine::as_engine;
 use crate::pg::json::JsonText;
 use crate::pg::raise::raise_as;
@@ -72,9 +73,10 @@ fn lease_messages(
             Some("Ask for at least one message.".to_owned()),
         );
     }
+    let actor = actor();
     as_engine(|| {
-        let until = after(lease);
-        if until <= crate::api::now() {
+        let gate = contact::gate(&interval_text(lease));
+        if gate.until <= crate::api::now() {
             raise_as(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
                 "the lease is not longer than nothing",
@@ -90,8 +92,13 @@ fn lease_messages(
         let mut leased = Vec::new();
         for channel in channels {
             let wanted = i64::from(max_messages) - leased.len() as i64;
-            if wanted > 0 {
-                lease_channel(&channel, wanted, until, sender.as_deref(), &mut leased);
+            if wanted <= 0 || gate.stops(&channel) {
+                continue;
+            }
+            let before = leased.len() as i64;
+            lease_channel(&channel, wanted, &gate, sender.as_deref(), &mut leased);
+            if leased.len() as i64 - before < wanted && gate.withholds(&channel) {
+                contact::withhold(&channel, &actor);
             }
         }
         TableIterator::new(leased)
@@ -130,11 +137,12 @@ type Leased = (
 fn lease_channel(
     channel: &str,
     limit: i64,
-    until: DateTime<Utc>,
+    gate: &Gate,
     sender: Option<&str>,
     leased: &mut Vec<Leased>,
 ) {
-    let rows = spi::query(
+    let conditions = gate.conditions(channel);
+    let sql = format!(
         "WITH due AS MATERIALIZED (
              SELECT o.ctid AS place
              FROM wf.outbox AS o
@@ -151,17 +159,20 @@ fn lease_channel(
                           OR EXISTS (SELECT FROM wf.inbox AS i WHERE i.subject_id = s.subject_id AND i.key = s.key
                                      OFFSET 0))
                    OFFSET 0)
-             ORDER BY o.not_before LIMIT $2
+               {conditions}ORDER BY o.not_before LIMIT $2
              FOR UPDATE SKIP LOCKED)
          UPDATE wf.outbox AS o
          SET state = 'leased', attempts = o.attempts + 1, not_before = $3, sender = $4
          FROM due AS d WHERE o.ctid = d.place
          RETURNING o.message_id, o.case_id, o.payload ->> 'to', o.payload::text, o.idempotency_key,
-                   o.attempts::int4",
+                   o.attempts::int4"
+    );
+    let rows = spi::query(
+        &sql,
         &[
             arg(channel),
             arg(limit),
-            arg(until),
+            arg(gate.until),
             optional(sender),
             arg(crate::api::now()),
         ],
@@ -175,7 +186,7 @@ fn lease_channel(
             JsonText(row.must(4)),
             Uuid::from_bytes(row.must::<UuidBytes>(5).0),
             row.must(6),
-            timestamp(until),
+            timestamp(gate.until),
         ));
     }
 }

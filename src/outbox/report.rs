@@ -11,6 +11,7 @@ use workflow_core::{Error, ErrorCode};
 
 use super::{after, retry_pause};
 use crate::api::{act, act_only, actor, given, now};
+use crate::contact;
 use crate::engine::as_engine;
 use crate::engine::batch::lock_waiting;
 use crate::pg::raise::raise_as;
@@ -274,15 +275,34 @@ fn bury(cases: &[i64], dead: &[Message], error: &str, actor: &str) {
     );
 }
 
+/// With a contact policy, the next channel takes its turn.
 fn undeliverable(cases: &[i64], messages: &[Message], actor: &str, event: Event, text: &str) {
     if messages.is_empty() {
         return;
     }
     let by_case = by_case(messages);
+    let policies = contact::Policies::default();
     act(cases, actor, &|batch, index, facts| {
         let env = batch.context.env();
         let case = &mut batch.cases[index].case;
+        let policy = policies.of(&case.program.clone())?;
         for message in by_case.get(&case.id).into_iter().flatten() {
+            if let Some(policy) = &policy
+                && let Some(channel) = contact::failed(message.id, event, text, actor)
+            {
+                case.contact_refused(
+                    message.step,
+                    message.visit,
+                    &channel,
+                    event,
+                    text,
+                    &policy.reach(),
+                    facts,
+                    &env,
+                    &mut batch.effects,
+                );
+                continue;
+            }
             let name = case.program.step_name(message.step).to_owned();
             let error = Error::new(ErrorCode::State, format!("step \"{name}\": {text}"))
                 .detail(format!("Message {} of case {}.", message.id, message.case))

@@ -273,6 +273,9 @@ impl Case {
         }
         let program = self.program.clone();
         if let Some(step) = program.step(token.step) {
+            if token.state == TokenState::Open {
+                self.note_call(&token, step, event, outcome, out);
+            }
             if step.is_anchor {
                 self.memory.done.insert(step.name.clone(), env.now);
             }

@@ -31,6 +31,7 @@ pub enum Event {
     Signalled,
     SubjectJoined,
     SubjectLeft,
+    MessageSuppressed,
     MessageBounced,
     MessageDead,
 }
@@ -59,6 +60,7 @@ impl Event {
             Event::Signalled => "signalled",
             Event::SubjectJoined => "subject_joined",
             Event::SubjectLeft => "subject_left",
+            Event::MessageSuppressed => "message_suppressed",
             Event::MessageBounced => "message_bounced",
             Event::MessageDead => "message_dead",
         }
@@ -102,6 +104,18 @@ pub struct MessageRow {
     pub payload: Option<String>,
     pub not_before: DateTime<Utc>,
     pub not_after: Option<DateTime<Utc>>,
+}
+
+/// A call that somebody has made, for the log of contacts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContactRow {
+    pub case_id: i64,
+    /// The step's name: the log does not change with versions.
+    pub step: String,
+    pub channel: &'static str,
+    /// Whether somebody was talked to.
+    pub talked: bool,
+    pub outcome: String,
 }
 
 /// A row of wf.tasks.
@@ -333,6 +347,7 @@ pub struct Effects {
     pub departures: Vec<Departure>,
     /// Another row carries the case from now on: (case, key).
     pub carriers: Vec<(i64, String)>,
+    pub contacts: Vec<ContactRow>,
     pub failures: Vec<Failure>,
     /// To be met before the batch is written.
     pub starts: Vec<StartRequest>,

@@ -8,6 +8,7 @@ use super::case::{Case, CaseState, TokenState};
 use super::effects::{Effects, Event, MessageRow, MessageState, NoteRow, Quiet, TaskRow};
 use super::hold::Block;
 use super::{Env, Facts};
+use crate::contact::CALL;
 use crate::kinds::{Channel, DoneWhen, Firing, Then};
 use crate::program::{CompiledStep, START, inline_name};
 use crate::template::{CaseFacts, Rendered, Scope};
@@ -254,6 +255,23 @@ impl Case {
         env: &Env<'_>,
         out: &mut Effects,
     ) {
+        if self.asks_policy(step) {
+            self.ask_policy(index, CALL, env, out);
+            return;
+        }
+        self.make_task(index, step, step.title(), facts, env, out);
+    }
+
+    /// Makes the task of a step, there and then.
+    pub(super) fn make_task(
+        &mut self,
+        index: usize,
+        step: &CompiledStep,
+        title: String,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) {
         let escalate_at = match self.escalation(step, self.tokens[index].due_at, facts, env) {
             Ok(at) => at,
             Err(error) => return self.fail(index, &error, env, out),
@@ -265,7 +283,7 @@ impl Case {
             case_id: self.id,
             step: step.no,
             visit: token.visit,
-            title: step.title(),
+            title,
             participant: step.participant.clone(),
             outcomes: step.outcomes(),
             due_at: token.due_at,
@@ -289,6 +307,10 @@ impl Case {
         env: &Env<'_>,
         out: &mut Effects,
     ) -> Result<(), Error> {
+        if self.asks_policy(step) {
+            self.ask_policy(index, channel.name(), env, out);
+            return Ok(());
+        }
         if otherwise && self.recipient(step, channel, facts).is_err() {
             self.done(index, UNDELIVERABLE, facts, env, out);
             return Ok(());
@@ -333,7 +355,7 @@ impl Case {
     }
 
     /// Whether a hold keeps messages here; then also the one that is about to be made.
-    fn keep_quiet(&self, out: &mut Effects) -> bool {
+    pub(super) fn keep_quiet(&self, out: &mut Effects) -> bool {
         let Some(reason) = self.stopped(Block::Communication) else {
             return false;
         };
@@ -380,13 +402,25 @@ impl Case {
         facts: &Facts<'_>,
         env: &Env<'_>,
     ) -> Result<Rendering, Error> {
-        let (Some(channel), Some(template)) =
-            (step.kind.channel(), step.kind.templates().first().copied())
-        else {
-            return Err(Error::new(
-                ErrorCode::State,
-                format!("step \"{}\" sends no message", step.name),
-            ));
+        match step.kind.channel() {
+            Some(channel) => self.render_on(step, channel, facts, env),
+            None => Err(sends_nothing(step)),
+        }
+    }
+
+    /// The same for another channel than the step's own.
+    ///
+    /// # Errors
+    /// If the step sends nothing, nobody can be reached on that channel, or the template fails.
+    pub fn render_on(
+        &self,
+        step: &CompiledStep,
+        channel: Channel,
+        facts: &Facts<'_>,
+        env: &Env<'_>,
+    ) -> Result<Rendering, Error> {
+        let Some(template) = step.kind.templates().first().copied() else {
+            return Err(sends_nothing(step));
         };
         let to = self.recipient(step, channel, facts)?;
         let text = self.text(step, template, facts, env)?;
@@ -445,7 +479,10 @@ impl Case {
     }
 
     /// Whom a message goes to. A letter's address is optional: its text may carry it.
-    fn recipient(
+    ///
+    /// # Errors
+    /// [`ErrorCode::MissingValue`] if there is nobody.
+    pub fn recipient(
         &self,
         step: &CompiledStep,
         channel: Channel,
@@ -481,4 +518,11 @@ impl Case {
             .hint("Enter an address and call wf.retry, or call wf.skip; a leg \"otherwise\" on the step avoids the incident.")),
         }
     }
+}
+
+fn sends_nothing(step: &CompiledStep) -> Error {
+    Error::new(
+        ErrorCode::State,
+        format!("step \"{}\" sends no message", step.name),
+    )
 }

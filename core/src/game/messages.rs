@@ -94,7 +94,7 @@ impl Case {
         self.message_unrenderable(index, &mishap, env, out);
     }
 
-    fn sending(&self, step: StepNo, visit: i16) -> Option<usize> {
+    pub(super) fn sending(&self, step: StepNo, visit: i16) -> Option<usize> {
         self.token_of(step, visit)
             .filter(|i| self.tokens[*i].state == TokenState::Sending)
     }

@@ -12,6 +12,7 @@
 //! * `cancel`: parts of a case         * `plan`: when
 //! * `people`: four eyes, documents, escalation, who is told
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
+//! * `contact`: messages and calls that a contact policy has a say in
 //! * `hold`: on hold and off again      * `members`: the rows of a case that concerns several
 //! * `migrate`: to another version
 
@@ -22,6 +23,7 @@ mod calls;
 mod cancel;
 mod case;
 mod charge;
+mod contact;
 mod disputes;
 mod effects;
 mod enter;
@@ -43,8 +45,8 @@ pub use agreements::{Made, OpenPromise, Promised};
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
 pub use effects::{
-    Arrival, AssignmentRow, Awaited, ChargeRequest, Departure, DocumentRow, Effects, Event,
-    Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, PromiseEnd,
+    Arrival, AssignmentRow, Awaited, ChargeRequest, ContactRow, Departure, DocumentRow, Effects,
+    Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, PromiseEnd,
     PromiseState, Quiet, StartRequest, StrategyRow, Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, Rendering, STOPPED};

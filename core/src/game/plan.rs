@@ -156,7 +156,9 @@ impl Case {
             .time_zone
             .as_deref()
             .and_then(|c| facts.row.get(c));
-        own.map(|(zone, _)| zone)
+        // A row may name several, parted by commas; contact policies look at all of them.
+        let first = |zones: &'a str| zones.split([',', ';']).next().unwrap_or(zones).trim();
+        own.map(|(zones, _)| first(zones))
             .or(self.program.document.time_zone.as_deref())
             .unwrap_or(env.default_zone)
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Firing, Leg, Nature, StepKind, Then};
+use crate::contact::CALL;
 use crate::finding::Findings;
 use crate::people::Document;
 use crate::{Error, ErrorCode};
@@ -25,51 +26,34 @@ pub struct Choice {
     pub next: Option<String>,
 }
 
-macro_rules! work_kind {
-    ($(#[$doc:meta])* $type:ident, $name:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $type {
-            /// The outcomes to choose from; only `done` if absent.
-            #[serde(default)]
-            pub outcomes: Vec<Choice>,
-        }
-
-        impl StepKind for $type {
-            fn name(&self) -> &'static str {
-                $name
-            }
-            fn nature(&self) -> Nature {
-                Nature::Manual { due_required: true }
-            }
-            fn legs(&self) -> Vec<Leg> {
-                if self.outcomes.is_empty() {
-                    vec![Leg::next("done")]
-                } else {
-                    legs(&self.outcomes)
-                }
-            }
-            fn check(&self, place: &str, findings: &mut Findings) {
-                check_names(place, "outcome", &self.outcomes, findings);
-            }
-            fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
-                Then::Task
-            }
-        }
-    };
+/// Work for a person.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// The outcomes to choose from; only `done` if absent.
+    #[serde(default)]
+    pub outcomes: Vec<Choice>,
 }
 
-work_kind!(
-    /// Work for a person.
-    Task,
-    "task"
-);
-work_kind!(
-    /// A telephone call for a person to make.
-    Call,
-    "call"
-);
+/// A telephone call for a person to make.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The outcomes to choose from; only `done` if absent.
+    #[serde(default)]
+    pub outcomes: Vec<Choice>,
+    /// The outcomes that mean that somebody was talked to; contact policies count conversations apart.
+    #[serde(default)]
+    pub talked: Vec<String>,
+}
+
+fn work_legs(outcomes: &[Choice]) -> Vec<Leg> {
+    if outcomes.is_empty() {
+        vec![Leg::next("done")]
+    } else {
+        legs(outcomes)
+    }
+}
 
 /// A question that a person answers; the answer picks the branch and is kept in `answers`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -217,6 +201,58 @@ impl Question {
                 "Let at_least be no more than at_most, and that no more than there are options.",
             );
         }
+    }
+}
+
+impl StepKind for Task {
+    fn name(&self) -> &'static str {
+        "task"
+    }
+    fn nature(&self) -> Nature {
+        Nature::Manual { due_required: true }
+    }
+    fn legs(&self) -> Vec<Leg> {
+        work_legs(&self.outcomes)
+    }
+    fn check(&self, place: &str, findings: &mut Findings) {
+        check_names(place, "outcome", &self.outcomes, findings);
+    }
+    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+        Then::Task
+    }
+}
+
+impl StepKind for Call {
+    fn name(&self) -> &'static str {
+        "call"
+    }
+    fn nature(&self) -> Nature {
+        Nature::Manual { due_required: true }
+    }
+    fn legs(&self) -> Vec<Leg> {
+        work_legs(&self.outcomes)
+    }
+    fn contact(&self) -> Option<&'static str> {
+        Some(CALL)
+    }
+    fn talked(&self, outcome: &str) -> bool {
+        self.talked.iter().any(|one| one == outcome)
+    }
+    fn check(&self, place: &str, findings: &mut Findings) {
+        check_names(place, "outcome", &self.outcomes, findings);
+        let outcomes = self.legs();
+        for unknown in &self.talked {
+            if !outcomes.iter().any(|leg| leg.outcome == *unknown) {
+                findings.error(
+                    place,
+                    format!("talked names \"{unknown}\", which is no outcome of the call"),
+                    "Name outcomes of the call that mean that somebody was talked to.",
+                );
+            }
+        }
+    }
+    fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
+        Then::Task
     }
 }
 

@@ -285,6 +285,17 @@ pub trait StepKind: Debug {
         Ok(None)
     }
 
+    /// The channel on which it contacts a person, by a message or by somebody who calls.
+    fn contact(&self) -> Option<&'static str> {
+        let channel = self.channel().filter(|channel| channel.is_contact());
+        channel.map(Channel::name)
+    }
+
+    /// Whether somebody was talked to, if a call comes to this outcome.
+    fn talked(&self, _outcome: &str) -> bool {
+        false
+    }
+
     /// Columns of the subject's table that it writes, with the SQL expression for each.
     fn writes(&self) -> Vec<(&str, &str)> {
         Vec::new()
