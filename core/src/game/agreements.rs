@@ -7,9 +7,10 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::case::{Case, TokenState};
+use super::case::Case;
 use super::disputes::amount;
 use super::effects::{Effects, Event, PromiseEnd, PromiseState, StartRequest};
+use super::states::TokenState;
 use super::{Env, Facts, calls};
 use crate::collections::plan::{self, Instalment, Next, Plan, Progress, Unpaid};
 use crate::kinds::{Afterwards, Instalments};

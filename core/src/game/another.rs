@@ -3,9 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::case::{Case, CaseState};
-use super::case::{Token, TokenState};
+use super::case::Case;
+use super::case::Token;
 use super::effects::{Awaited, Effects, Event, StartRequest};
+use super::states::CaseState;
+use super::states::TokenState;
 use super::{Env, Facts, calls};
 use crate::kinds::Afterwards;
 use crate::program::{CompiledStep, START};

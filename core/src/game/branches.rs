@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
-use super::case::{Case, Token, TokenState};
+use super::case::{Case, Token};
 use super::effects::{Effects, Event, Suppression};
+use super::states::TokenState;
 use super::{Env, Facts};
 use crate::program::{CompiledStep, START, StepNo};
 

@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::case::{Case, CaseState, TokenState};
+use super::case::Case;
 use super::effects::{Effects, Event, Suppression, TaskMove};
 use super::enter::{LATE_CANCEL, LATE_SKIP, LATE_START};
+use super::states::{CaseState, TokenState};
 use super::{Env, Facts};
 use crate::program::{START, StepNo};
 use crate::{Error, ErrorCode};

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::case::{Case, TokenState};
+use super::case::Case;
 use super::effects::Effects;
+use super::states::TokenState;
 use super::{Env, Facts};
 use crate::program::{CompiledStep, StepNo};
 use crate::{Error, ErrorCode};

@@ -5,9 +5,10 @@
 
 use serde_json::json;
 
-use super::case::{Case, Token, TokenState};
+use super::case::{Case, Token};
 use super::effects::{ContactRow, Effects, Event, MessageRow, MessageState, TaskRow};
 use super::fire::UNDELIVERABLE;
+use super::states::TokenState;
 use super::{Env, Facts};
 use crate::contact::{CALL, Reach};
 use crate::kinds::Channel;

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::case::{Case, CaseState, Token, TokenState};
+use super::case::{Case, Token};
 use super::effects::{Effects, Event, TaskRow};
 use super::plan::When;
+use super::states::{CaseState, TokenState};
 use super::{Env, Facts};
 use crate::Error;
 use crate::dates::Anchor;

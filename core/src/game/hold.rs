@@ -13,8 +13,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::case::{Case, CaseState, TokenState};
+use super::case::Case;
 use super::effects::{Effects, Event, Quiet, TaskMove};
+use super::states::{CaseState, TokenState};
 use super::{Env, Facts};
 use crate::dates::{Anchor, AnchorValue, DateContext, DateRule};
 use crate::program::START;

@@ -8,9 +8,10 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::case::{Case, CaseState};
+use super::case::Case;
 use super::effects::{Arrival, Departure, Effects, Event, StrategyRow, Suppression};
 use super::fire::{Fired, STOPPED, SUBJECT_GONE};
+use super::states::CaseState;
 use super::{Env, Facts};
 use crate::dates::{AnchorValue, anchor_from_row};
 use crate::program::Program;

@@ -3,9 +3,10 @@
 
 use serde_json::json;
 
-use super::case::{Case, Mishap, TokenState};
+use super::case::{Case, Mishap};
 use super::effects::{Effects, Event};
 use super::fire::UNDELIVERABLE;
+use super::states::TokenState;
 use super::{Env, Facts};
 use crate::Error;
 use crate::kinds::DoneWhen;

@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::case::{Case, Memory, Token, TokenState};
+use super::case::{Case, Memory, Token};
 use super::effects::{Effects, Event};
+use super::states::TokenState;
 use super::{Env, Facts};
 use crate::migrate::{Migration, fits};
 use crate::program::{CompiledStep, START, StepNo};

@@ -10,6 +10,7 @@
 //! * `another`: cases that start others  * `charge`: fees and interest
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
+//! * `render`: what a message says
 //! * `people`: four eyes, documents, escalation, who is told
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
 //! * `contact`: messages and calls that a contact policy has a say in
@@ -35,7 +36,9 @@ mod migrate;
 mod outside;
 mod people;
 mod plan;
+mod render;
 mod signals;
+mod states;
 mod watch;
 
 #[cfg(test)]
@@ -43,16 +46,18 @@ pub(crate) mod tests;
 
 pub use agreements::{Made, OpenPromise, Promised};
 pub use calls::{Settlement, parse_data};
-pub use case::{Case, CaseState, Memory, Mishap, Token, TokenState};
+pub use case::{Case, Memory, Mishap, Token};
 pub use effects::{
     Arrival, AssignmentRow, Awaited, ChargeRequest, ContactRow, Departure, DocumentRow, Effects,
     Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, PromiseEnd,
     PromiseState, Quiet, StartRequest, StrategyRow, Suppression, TaskMove, TaskRow,
 };
-pub use fire::{Fired, Rendering, STOPPED};
+pub use fire::{Fired, STOPPED};
 pub use hold::{Block, Clock, Hold, PLAIN, Span, parse_blocks};
 pub use members::{Look, Member, MemberRow};
 pub use migrate::{KeptTask, Moved, MovedRun, PastRun};
+pub use render::Rendering;
+pub use states::{CaseState, TokenState};
 
 use chrono::{DateTime, Utc};
 

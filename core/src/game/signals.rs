@@ -6,8 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::case::{Case, TokenState};
+use super::case::Case;
 use super::effects::{Effects, Event};
+use super::states::TokenState;
 use super::{Env, Facts, calls};
 use crate::program::{START, StepNo};
 use crate::{Error, ErrorCode};

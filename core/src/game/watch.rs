@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::case::{Case, CaseState, TokenState};
+use super::case::Case;
 use super::effects::{Effects, Event, Suppression, TaskMove};
 use super::fire::{STOPPED, SUBJECT_GONE};
+use super::states::{CaseState, TokenState};
 use super::{Env, Facts};
 use crate::dates::{Anchor, DateRule};
 use crate::program::{CompiledStep, START};
