@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::calendar::Roll;
 use crate::collections::WorkflowKind;
 use crate::dates::DateRule;
+use crate::guards::Milestone;
 use crate::kinds::{self, StepKind};
 use crate::people::{Escalate, Link};
 use crate::template::TemplateSource;
@@ -91,6 +92,9 @@ pub struct Head {
     /// When a case ends by itself, checked on every change of the subject and before every step; first match counts.
     #[serde(default)]
     pub stop: Vec<StopRule>,
+    /// Conditions without which a step, or a phase, does not go on.
+    #[serde(default)]
+    pub milestones: Vec<Milestone>,
     /// What is owed on a row, for promises, payment plans, and the tolerance below which it counts as paid.
     #[serde(default)]
     pub money: Option<Money>,

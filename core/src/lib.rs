@@ -8,6 +8,7 @@
 //! * `migrate`: from one version to another; what is content and what is structure
 //! * `dates`, `calendar`, `window`: when
 //! * `template`: what a message says
+//! * `guards`: what surrounds steps: milestones
 //! * `people`: what steps say about those who settle them
 //! * `collections`: kinds of workflow, charges, promises, payment plans
 //! * `contact`: whether a person may be contacted, and when
@@ -27,6 +28,7 @@ pub mod error;
 pub mod explain;
 pub mod finding;
 pub mod game;
+pub mod guards;
 pub mod kinds;
 pub mod migrate;
 mod names;

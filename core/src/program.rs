@@ -4,12 +4,16 @@
 //! Only a version without error findings is published, so a running case always finds its legs.
 //!
 //! * `step`: one step, its legs resolved
+//! * `guards`: milestones, and the steps that they are about
 //! * `layout`: which steps are branches of which join, and which ones wait side by side
 //! * `members`: what is read of all the rows of a case that concerns several
 
+mod guards;
 mod layout;
 mod members;
 mod step;
+
+pub use guards::CompiledMilestone;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -89,6 +93,10 @@ pub struct CompiledStep {
     pub region: Vec<StepNo>,
     /// The joins of the branches that it lies on, from the inside out.
     pub within: Vec<StepNo>,
+    /// The milestones that are about it, by their place in the program.
+    pub milestones: Vec<usize>,
+    /// Those of them by which a token on it goes elsewhere; for the others, the join around it does.
+    pub exits: Vec<usize>,
 }
 
 impl CompiledStep {
@@ -147,6 +155,7 @@ pub struct Program {
     pub template_findings: Vec<TemplateFinding>,
     /// Steps whose name stands twice.
     pub duplicates: Vec<String>,
+    pub milestones: Vec<CompiledMilestone>,
     by_name: HashMap<String, StepNo>,
 }
 
@@ -192,12 +201,13 @@ impl Program {
             templates,
             template_findings,
             duplicates,
+            milestones: Vec::new(),
             by_name,
         };
         program.mark_anchors();
-        program.mark_cycles();
         program.number_stages();
-        program.lay_out_branches();
+        program.lay_out_milestones();
+        program.mark_cycles();
         program.lay_out_races();
         program
     }
@@ -241,6 +251,8 @@ impl Program {
     /// What enrolling needs: what a change of the subject needs, and the account.
     pub fn start_read(&self) -> Read {
         let mut read = self.watch_read();
+        let milestones = read.conditions.len() - self.milestones.len();
+        read.conditions.truncate(milestones);
         read.columns.extend(self.roles.account.clone());
         if self
             .document
@@ -264,19 +276,22 @@ impl Program {
         !stops.contains(&true) && rest.iter().all(|holds| *holds)
     }
 
-    /// What a change of the subject needs: the stop rules' conditions, the start condition (last, for planned
-    /// cases), and the columns that dates hang on.
+    /// What a change of the subject needs: the stop rules' conditions, the start condition (for planned
+    /// cases), the milestones', and the columns that dates hang on.
     pub fn watch_read(&self) -> Read {
         let stops = self.stops().iter().map(|s| s.when.clone());
         let start = self.document.start.iter().map(|s| s.when.clone());
         Read {
-            conditions: stops.chain(start).collect(),
+            conditions: stops
+                .chain(start)
+                .chain(self.held_by_milestones())
+                .collect(),
             columns: self.base_columns().into_iter().collect(),
             values: self.money_values(),
         }
     }
 
-    /// What firing a step needs: the stop rules' conditions, then the step's `when` if it has one, then its kind's
+    /// What firing a step needs: the stop rules' conditions, its milestones', then the step's `when` if it has one, then its kind's
     /// own; the columns that dates hang on, and those that its texts use.
     pub fn step_read(&self, step: &CompiledStep) -> Read {
         let stops = self.stops().iter().map(|s| s.when.clone());
@@ -299,7 +314,11 @@ impl Program {
             columns.extend(self.templates.variables(&template));
         }
         Read {
-            conditions: stops.chain(step.when.clone()).chain(own).collect(),
+            conditions: stops
+                .chain(self.milestones_of(step))
+                .chain(step.when.clone())
+                .chain(own)
+                .collect(),
             columns: columns.into_iter().collect(),
             values: self.step_values(step),
         }
@@ -439,6 +458,7 @@ impl Program {
         let mut targets: Vec<StepNo> = step.legs.iter().filter_map(|leg| leg.target).collect();
         // Where it goes when it is skipped; without a condition a person may still skip it.
         targets.extend(step.next);
+        targets.extend(self.exits(step));
         targets
     }
 
@@ -452,6 +472,7 @@ impl Program {
             if !std::mem::replace(&mut seen[index], true) {
                 open.extend(step.legs.iter().filter_map(|leg| leg.target));
                 open.extend(step.next);
+                open.extend(self.exits(step));
             }
         }
         let steps = self.steps.iter().zip(seen);

@@ -13,12 +13,12 @@ use workflow_core::program::StepNo;
 use super::context::Context;
 use super::enrol::Place;
 use super::known::Known;
-use super::members;
 use super::reads::{Answers, Purpose, Question, ReadPlan};
 use super::versions::{Version, version};
 use super::write;
 use super::{another, awaited};
 use super::{erp_update, sql_call};
+use super::{members, milestones};
 use crate::collections;
 use crate::pg::raise::internal;
 use crate::pg::spi::{self, RowRef, Rows};
@@ -269,6 +269,7 @@ impl Batch {
         if !self.notices.is_empty() {
             awaited::look(&mut self);
         }
+        milestones::look(&mut self);
         if !self.effects.charges.is_empty() {
             collections::charge(&mut self);
         }

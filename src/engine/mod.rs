@@ -9,6 +9,7 @@
 //! * `unread`: which rows of the inbox a batch takes, and how they leave it
 //! * `enrol`: which rows may get a case
 //! * `another`: cases that steps start; `awaited`: those that steps wait for
+//! * `milestones`: conditions without which steps do not go on
 //! * `members`: the rows of cases that concern several
 //! * `erp_update`, `sql_call`: what steps do in the owner's name
 //! * `simulation`: what differs while the future is tried out
@@ -26,6 +27,7 @@ pub mod failures;
 pub mod inbox;
 mod known;
 pub mod members;
+mod milestones;
 pub mod partitions;
 pub mod reads;
 pub mod run_due;

@@ -113,7 +113,7 @@ impl<'a> Graph<'a> {
             graph.edge(0, 1, String::new(), String::new(), false);
         }
         for step in &program.steps {
-            graph.legs(step);
+            graph.legs(program, step);
         }
         if let Some(position) = position {
             graph.place(program, position);
@@ -133,7 +133,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The ways out of a step.
-    fn legs(&mut self, step: &CompiledStep) {
+    fn legs(&mut self, program: &Program, step: &CompiledStep) {
         let from = index(step.no);
         // In the order of the legs, those to one target together.
         let mut targets: Vec<(Option<StepNo>, Vec<usize>)> = Vec::new();
@@ -171,6 +171,16 @@ impl<'a> Graph<'a> {
                 None => self.loose(step, outcomes.first().copied().unwrap_or_default()),
             };
             self.edge(from, to, label, tips.join("\n"), false);
+        }
+        for milestone in step
+            .exits
+            .iter()
+            .filter_map(|at| program.milestones.get(*at))
+        {
+            if let Some(to) = milestone.otherwise {
+                let tip = format!("unless {}", milestone.holds);
+                self.edge(from, index(to), "no longer".to_owned(), tip, true);
+            }
         }
         if let (Some(when), Some(next)) = (&step.when, step.next)
             && !known.contains_key(&next)

@@ -89,6 +89,11 @@ pub(super) fn rename_phase(draft: &mut Draft, name: &str, new_name: &str) -> Res
     }
     let fields = &mut draft.phases[index].fields;
     fields.insert("name".to_owned(), new_name.into());
+    for list in draft.head.values_mut().filter_map(Value::as_array_mut) {
+        for item in list.iter_mut().filter(|item| item["phase"] == name) {
+            item["phase"] = new_name.into();
+        }
+    }
     Ok(())
 }
 

@@ -261,8 +261,11 @@ impl Case {
                 dates.apply(step, &mut self.tokens[index]);
                 // Nothing to ask the database about: the task is there for whoever made the move.
                 let at_once = self.tokens[index].run_at.is_some_and(|at| at <= env.now);
-                if step.is_manual() && step.when.is_none() && at_once {
+                let asks = step.when.is_some() || !step.milestones.is_empty();
+                if step.is_manual() && !asks && at_once {
                     self.open_task(index, step, facts, env, out);
+                } else if !at_once && !step.milestones.is_empty() {
+                    out.milestones.push(self.id);
                 }
             }
             Err(error) => self.fail(index, &error, env, out),

@@ -349,6 +349,8 @@ pub struct Effects {
     pub carriers: Vec<(i64, String)>,
     pub contacts: Vec<ContactRow>,
     pub failures: Vec<Failure>,
+    /// Cases whose milestones have to be looked at before the batch is written.
+    pub milestones: Vec<i64>,
     /// To be met before the batch is written.
     pub starts: Vec<StartRequest>,
     /// Cases with step runs that wait for other cases, or did until now: those have to look at what has become of them.

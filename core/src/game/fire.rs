@@ -60,7 +60,11 @@ impl Case {
         if self.comes_second(index, step) {
             return Fired::Moved;
         }
-        let mut conditions = facts.conditions.get(program.stops().len()..).unwrap_or(&[]);
+        let conditions = facts.conditions.get(program.stops().len()..).unwrap_or(&[]);
+        let conditions = self.ceases_first(step, conditions, facts, env, out);
+        let Some(mut conditions) = conditions else {
+            return Fired::Moved;
+        };
         if step.when.is_some()
             && let Some((holds, own)) = conditions.split_first()
         {

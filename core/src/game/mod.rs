@@ -15,7 +15,7 @@
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
 //! * `contact`: messages and calls that a contact policy has a say in
 //! * `hold`: on hold and off again      * `members`: the rows of a case that concerns several
-//! * `migrate`: to another version
+//! * `migrate`: to another version     * `milestones`: without which steps do not go on
 
 mod agreements;
 mod another;
@@ -33,6 +33,7 @@ mod hold;
 mod members;
 mod messages;
 mod migrate;
+mod milestones;
 mod outside;
 mod people;
 mod plan;

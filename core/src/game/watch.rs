@@ -29,6 +29,7 @@ impl Case {
         if self.started_at.is_none() && self.withdraw_if_due(facts, out) {
             return;
         }
+        self.look_at_milestones(facts, env, out);
         for index in 0..self.tokens.len() {
             self.replan(index, facts, env, out);
         }

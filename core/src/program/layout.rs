@@ -24,6 +24,9 @@ impl Program {
     /// Notes at each join what its branches can come to, and at each of those steps the joins around it.
     pub(super) fn lay_out_branches(&mut self) {
         let mut joins = Vec::new();
+        for step in &mut self.steps {
+            step.within.clear();
+        }
         for step in &self.steps {
             let fork = step.kind.joins().and_then(|of| self.step_named(of));
             if let Some(fork) = fork {

@@ -82,5 +82,7 @@ pub(super) fn compile(
         needs: 0,
         region: Vec::new(),
         within: Vec::new(),
+        milestones: Vec::new(),
+        exits: Vec::new(),
     }
 }

@@ -32,7 +32,7 @@ fn answers(graph: &Graph<'_>, question: usize, findings: &mut Findings) {
     };
     let answer = |branch: &usize| match starts[*branch].by {
         By::Leg { outcome, .. } => outcome,
-        By::Skip | By::Hand => "",
+        By::Skip | By::Hand | By::Ceases => "",
     };
     for crossing in branches.crossings(graph, &starts, may_meet) {
         let target = graph.name(crossing.edge.to);

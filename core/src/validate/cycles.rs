@@ -46,13 +46,16 @@ fn takes_time(rule: &DateRule, default_roll: Roll) -> bool {
 
 /// Whether a token takes this way without anybody's doing, as often as it comes by.
 fn unbounded(graph: &Graph<'_>, edge: &Edge<'_>) -> bool {
+    if edge.by == By::Ceases {
+        return true;
+    }
     let step = graph.step(edge.from);
     let takes_time = |rule: &DateRule| takes_time(rule, graph.program.default_roll());
     if step.on.as_ref().is_some_and(takes_time) {
         return false;
     }
     match edge.by {
-        By::Skip => true,
+        By::Skip | By::Ceases => true,
         By::Hand => false,
         By::Leg { outcome, .. } => {
             let manual = matches!(step.kind.nature(), Nature::Manual { .. });

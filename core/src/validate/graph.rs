@@ -21,6 +21,8 @@ pub(super) enum By<'p> {
     Skip,
     /// A person skipped the step. Not listed if a leg does the same.
     Hand,
+    /// A milestone of the step no longer holds.
+    Ceases,
 }
 
 /// Steps by their number, true for those that belong.
@@ -53,6 +55,9 @@ impl<'p> Graph<'p> {
                 let own = source.target.is_some();
                 let outcome = leg.outcome.as_str();
                 graph.add(from, leg.target, By::Leg { outcome, own });
+            }
+            for target in program.exits(step) {
+                graph.add(from, Some(target), By::Ceases);
             }
             // A fork's legs send a token to all of their targets, a skip to one.
             let by_leg = step.legs.iter().any(|leg| leg.target == step.next);
@@ -187,6 +192,7 @@ impl<'p> Graph<'p> {
             By::Leg { outcome, own: true } => {
                 format!("the target \"{target}\" of its leg \"{outcome}\"")
             }
+            By::Ceases => format!("the target \"{target}\" of its milestone"),
             _ => format!("its next \"{target}\""),
         }
     }

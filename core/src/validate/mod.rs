@@ -6,6 +6,7 @@
 //! * `people`: who works on steps, who approves, who is told
 //! * `flow`: where tokens go, and whether they arrive     * `cycles`: loops without end, cases without end
 //! * `branches`: answers that cross (`crossing`)          * `parallel`: branches and their joins (`nesting`)
+//! * `guards`: milestones
 //! * `races`: steps that wait side by side
 //! * `graph`, `paths`: the steps as a graph, and the ways through it that findings show
 //! * `companions`: buttons and the events that they bring about
@@ -19,6 +20,7 @@ mod cycles;
 mod dates;
 mod flow;
 mod graph;
+mod guards;
 mod head;
 mod nesting;
 mod parallel;
@@ -50,6 +52,7 @@ pub fn validate(program: &Program) -> Findings {
     let mut findings = Findings::default();
     head::check(program, &mut findings);
     steps::check(program, &mut findings);
+    guards::check(program, &mut findings);
     people::check(program, &mut findings);
     collections::check(program, &mut findings);
     texts::check(program, &mut findings);

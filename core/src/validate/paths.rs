@@ -88,6 +88,7 @@ impl<'p> Graph<'p> {
         match edge.by {
             By::Hand => format!("\"{name}\" (skipped by a person)"),
             _ if one_way => format!("\"{name}\""),
+            By::Ceases => format!("\"{name}\" (its milestone no longer holds)"),
             By::Skip => format!("\"{name}\" (condition not met)"),
             By::Leg { .. } if self.step(edge.from).kind.forks() => format!("\"{name}\""),
             By::Leg { outcome, .. } => format!("\"{name}\" (leg \"{outcome}\")"),

@@ -130,6 +130,10 @@ pub fn sql_texts(program: &Program) -> Vec<SqlText> {
         add("money", money.tolerance.as_deref().unwrap_or(""), number);
         add("money", money.currency.as_deref().unwrap_or(""), text);
     }
+    for (i, milestone) in program.document.milestones.iter().enumerate() {
+        let place = format!("milestone {}", i + 1);
+        add(&place, &milestone.holds, SqlScope::Subject);
+    }
     for step in &program.steps {
         let place = step_place(&step.name);
         for condition in step

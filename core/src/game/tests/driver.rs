@@ -348,6 +348,7 @@ impl Play {
         self.out.quiets.extend(out.quiets);
         self.out.failures.extend(out.failures);
         self.out.starts.extend(out.starts);
+        self.out.milestones.extend(out.milestones);
         self.out.awaited_by.extend(out.awaited_by);
         self.out.awaiting.extend(out.awaiting);
         self.out.charges.extend(out.charges);

@@ -1,0 +1,28 @@
+//! What surrounds steps, as authors write it: milestones, without which steps do not go on, and sections, in which one case
+//! is at a time. They stand in the workflow's head and name the steps; the steps know nothing of them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A condition without which a step, or all of a phase, does not go on.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Milestone {
+    /// SQL condition over the subject's details, `vars` and `answers`. Looked at when a case comes to the step, before the
+    /// step does anything, and whenever one of these changes.
+    #[serde(rename = "while")]
+    pub holds: String,
+    /// The step that it is about.
+    #[serde(default)]
+    #[schemars(extend("x-step" = "belongs-to"))]
+    pub step: Option<String>,
+    /// The phase that it is about, instead of one step.
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// Where the case goes when the condition no longer holds: a step that this milestone is not about.
+    #[schemars(extend("x-step" = "leads-to"))]
+    pub otherwise: String,
+    /// What history says then; the condition if absent.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
