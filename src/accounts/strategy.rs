@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pgrx::PgSqlErrorCode;
 use workflow_core::document::Runs;
-use workflow_core::game::{Block, Clock, Effects, Hold};
+use workflow_core::game::{Block, Case, Clock, Effects, Hold};
 use workflow_core::strategy::{Claim, Status, Then};
 
 use super::facts::{Earlier, Known, open_cases};
@@ -86,6 +86,43 @@ pub fn follow(cases: &[Loaded], effects: &Effects) {
     for (subject, keys) in by_subject {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         rest(subject, &keys);
+    }
+    over(cases);
+}
+
+/// Strategies whose cases have come to their end by themselves, or that somebody has cancelled, are over.
+fn over(cases: &[Loaded]) {
+    let ended = cases.iter().filter(|loaded| {
+        let strategy = loaded.version.program.document.runs == Runs::Strategy;
+        strategy && loaded.case.state.is_over() && super::begun_or_ended(loaded)
+    });
+    let mut by_subject: BTreeMap<i32, Vec<&Loaded>> = BTreeMap::new();
+    for loaded in ended {
+        let of_subject = by_subject.entry(loaded.version.subject.id).or_default();
+        of_subject.push(loaded);
+    }
+    for (subject, ended) in by_subject {
+        let keys: Vec<&str> = ended.iter().map(|l| l.case.key.as_str()).collect();
+        let (free, busy) = take(subject, &keys);
+        let busy: Vec<&str> = busy.iter().map(String::as_str).collect();
+        look_again(subject, &busy);
+        let ended = ended.iter().map(|loaded| &loaded.case);
+        let ended: Vec<_> = ended
+            .filter(|case| free.contains(&case.key.as_str()))
+            .collect();
+        let why = |case: &&Case| case.reason.clone().or_else(|| case.outcome.clone());
+        let whys: Vec<Option<String>> = ended.iter().map(why).collect();
+        spi::query(
+            "UPDATE wf.strategies AS s SET status = 'stopped', reason = n.reason, elsewhere = NULL, changed_at = wf.now()
+             FROM (SELECT unnest($2::text[]) AS key, unnest($3::bigint[]) AS case_id, unnest($4::text[]) AS reason) AS n
+             WHERE s.key = n.key AND s.subject_id = $1 AND s.case_id = n.case_id",
+            &[
+                arg(subject),
+                array(ended.iter().map(|case| case.key.as_str())),
+                array(ended.iter().map(|case| case.id)),
+                array_of(whys.iter().map(Option::as_deref)),
+            ],
+        );
     }
 }
 

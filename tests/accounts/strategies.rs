@@ -295,6 +295,30 @@ fn rcv_05_a_strategy_ends_with_its_claim_and_comes_back_with_it() {
 }
 
 #[test]
+fn rcv_05_a_strategy_that_has_come_to_its_end_is_over() {
+    let mut db = claims();
+    db.install(&strategy("mild"));
+    db.exec("SELECT wf.set_strategy('claim', 'mild')");
+    claim(&mut db, "C1", "2026-05-04", "1", "EUR");
+    claim(&mut db, "C2", "2026-05-04", "1", "EUR");
+    db.run_due();
+    db.exec("SELECT wf.cancel(case_id, 'by hand') FROM wf.strategy_status WHERE key = 'C2'");
+    for at in ["2026-05-14 09:00", "2026-05-25 09:00"] {
+        db.at(at);
+        assert_eq!(db.send().len(), 1);
+        db.run_due();
+    }
+    let over = [
+        "C1 | mild | stopped | completed | completed",
+        "C2 | mild | stopped | by hand | cancelled",
+    ];
+    db.expect(STATUS, &over);
+    db.exec("UPDATE claim SET open_amount = 2");
+    db.run_due();
+    db.expect(STATUS, &over);
+}
+
+#[test]
 fn rcv_05_what_cannot_be_a_strategy_is_refused() {
     let mut db = claims();
     db.bind_invoice();
