@@ -21,8 +21,9 @@ use super::{erp_update, sql_call};
 use super::{members, milestones};
 use crate::collections;
 use crate::pg::raise::internal;
+use crate::pg::sequence;
 use crate::pg::spi::{self, RowRef, Rows};
-use crate::pg::types::{arg, array};
+use crate::pg::types::array;
 
 /// How often one batch lets a case's tokens fire before it writes and leaves the rest to the next batch. Chains of
 /// automatic steps are bounded by validation; this bounds what is held in memory.
@@ -385,14 +386,14 @@ fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
 
 /// Ids for new cases.
 pub fn new_case_ids(count: usize) -> Vec<i64> {
-    let count = i32::try_from(count).unwrap_or(i32::MAX);
-    spi::query(
-        "SELECT pg_catalog.nextval('wf.cases_case_id_seq') FROM pg_catalog.generate_series(1, $1)",
-        &[arg(count)],
-    )
-    .iter()
-    .map(|row| row.must(1))
-    .collect()
+    let rows = spi::query(
+        "SELECT 'wf.cases_case_id_seq'::pg_catalog.regclass::pg_catalog.oid",
+        &[],
+    );
+    let ids = rows.iter().next().map(|row| row.must(1));
+    ids.into_iter()
+        .flat_map(|oid| (0..count).map(move |_| sequence::next(oid)))
+        .collect()
 }
 
 /// A new case of a version, before it begins.

@@ -14,7 +14,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::append::{Noted, Text};
 use super::hooks;
-use crate::pg::tuples;
+use crate::pg::{sequence, tuples};
 
 /// The columns of wf.inbox in order, with their types.
 const COLUMNS: [(&[u8], Oid); 12] = [
@@ -45,11 +45,6 @@ const AT: usize = 10;
 const LOCK: pg_sys::LOCKMODE = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
 /// Locks are kept until the transaction ends.
 const KEEP: pg_sys::LOCKMODE = pg_sys::NoLock as pg_sys::LOCKMODE;
-
-unsafe extern "C-unwind" {
-    // not in pgrx's bindings
-    fn nextval_internal(sequence: Oid, check_permissions: bool) -> i64;
-}
 
 /// An index that a single row has an entry in.
 struct Index {
@@ -193,9 +188,7 @@ unsafe fn append_to(
         let xid = pg_sys::GetTopFullTransactionId().value;
         let at = pg_sys::GetCurrentTransactionStartTimestamp();
         for (tag, text, bytes) in rows {
-            let id = pg_sys::submodules::ffi::pg_guard_ffi_boundary(|| {
-                nextval_internal(sequence, false)
-            });
+            let id = sequence::next(sequence);
             let mut values = [Datum::null(); COLUMNS.len()];
             let mut nulls = [true; COLUMNS.len()];
             let mut set = |column: usize, value: Datum| {
