@@ -16,6 +16,8 @@ pub struct Suspended {
     pub from: DateTime<Utc>,
     pub until: Option<DateTime<Utc>>,
     pub reason: String,
+    /// A hold, not a breathing space.
+    pub is_hold: bool,
 }
 
 /// A row of a subject: the subject's number and the key.
@@ -89,7 +91,8 @@ fn answer(
     }
 }
 
-/// Suspensions in the days of where the subject is; a day that one touches is one of its days.
+/// Suspensions in the days of where the subject is. A day that a hold touches is one of its days. A breathing space ends
+/// with the day before the one on which its case does: the engine may be late on that day, and a person may end it early.
 fn in_days(
     rests: &[Suspended],
     request: &ChargeRequest,
@@ -99,11 +102,17 @@ fn in_days(
     rests
         .iter()
         .map(|rest| {
-            // At midnight the day that begins is not touched.
-            let last = rest.until.map(|until| until - TimeDelta::microseconds(1));
+            let until = match rest.until {
+                Some(until) if rest.is_hold => {
+                    // At midnight the day that begins is not touched.
+                    Some(day(until - TimeDelta::microseconds(1))?)
+                }
+                Some(until) => day(until)?.pred_opt(),
+                None => None,
+            };
             Ok(Suspension {
                 from: day(rest.from)?,
-                until: last.map(day).transpose()?,
+                until,
                 reason: rest.reason.clone(),
             })
         })
@@ -113,14 +122,14 @@ fn in_days(
 /// When nothing accrued to some rows: their breathing spaces, and holds that stop charges.
 pub fn suspended(rows: &[&RowKey]) -> HashMap<RowKey, Vec<Suspended>> {
     let found = spi::query(
-        "SELECT n.subject_id, n.key, c.started_at, c.ended_at, 'breathing space'
+        "SELECT n.subject_id, n.key, c.started_at, c.ended_at, 'breathing space', false
          FROM (SELECT DISTINCT unnest($1::int[]) AS subject_id, unnest($2::text[]) AS key) AS n
          JOIN wf.case_subjects AS s ON s.key = n.key AND s.subject_id = n.subject_id
          JOIN wf.cases AS c ON c.case_id = s.case_id
          JOIN wf.versions AS v ON v.version_id = c.version_id
          WHERE v.kind = 'breathing_space' AND c.started_at IS NOT NULL
          UNION ALL
-         SELECT n.subject_id, n.key, h.held_at, least(h.released_at, h.until), 'on hold: ' || h.reason
+         SELECT n.subject_id, n.key, h.held_at, least(h.released_at, h.until), 'on hold: ' || h.reason, true
          FROM (SELECT DISTINCT unnest($1::int[]) AS subject_id, unnest($2::text[]) AS key) AS n
          JOIN wf.case_subjects AS s ON s.key = n.key AND s.subject_id = n.subject_id
          JOIN wf.holds AS h ON h.case_id = s.case_id AND 'charges' = ANY (h.blocks)",
@@ -135,6 +144,7 @@ pub fn suspended(rows: &[&RowKey]) -> HashMap<RowKey, Vec<Suspended>> {
             from: row.must(3),
             until: row.get(4),
             reason: row.must(5),
+            is_hold: row.must(6),
         };
         let key = (row.must(1), row.must(2));
         rests.entry(key).or_default().push(rest);

@@ -70,11 +70,29 @@ fn s10_fv_17_switched_off_for_one_claim_outreach_starts_at_once() {
         ],
     );
     assert_eq!(db.send().len(), 1);
-    // The day on which it ended belongs to it: the fee is not charged on it, nor afterwards.
-    db.expect(CHARGES, NONE);
+    // The day on which it ends does not belong to it any more.
     db.expect(
-        "SELECT outcome, detail ->> 'reason' FROM probe.history() WHERE step = 'collection fee'",
-        &["suspended | breathing space"],
+        CHARGES,
+        &["collection fee | fee | 150.00 | EUR | null | null | null | Wed 2026-05-06 10:00"],
+    );
+}
+
+#[test]
+fn s10_fv_04_an_engine_that_is_late_does_not_lengthen_the_breathing_space() {
+    let mut db = uploaded();
+    db.at("2026-05-19 08:30");
+    db.expect(
+        CHARGES,
+        &["collection fee | fee | 150.00 | EUR | null | null | null | Tue 2026-05-19 08:30"],
+    );
+    // Interest from the 19th on, through yesterday.
+    db.send();
+    db.at("2026-06-02 10:00");
+    db.send();
+    db.at("2026-06-20 12:00");
+    db.expect(
+        "SELECT kind, charged_from, charged_until, days FROM wf.charges WHERE kind = 'interest'",
+        &["interest | 2026-05-19 | 2026-06-20 | 32"],
     );
 }
 
