@@ -125,6 +125,46 @@ fn s11_data_that_come_while_a_retry_runs_are_used_by_that_one() {
 }
 
 #[test]
+fn s11_whoever_opted_out_of_text_messages_gets_none_at_the_new_number() {
+    let mut db = unreachable();
+    db.exec("SELECT wf.opt_out('invoice:1', 'sms', reason => 'said STOP')");
+    db.exec("UPDATE contact SET phone = '+31 6 1111 1111' WHERE invoice_id = 1");
+    db.run_due();
+    assert_eq!(db.send(), []);
+    db.run_due();
+    assert_eq!(db.send(), []);
+    db.expect(
+        "SELECT o.channel, o.state FROM probe.outbox() AS o JOIN probe.cases() AS c USING (case_id) WHERE workflow = 'retry'",
+        &["sms | suppressed"],
+    );
+    // E-mail and letter have nothing new; the number itself may still be called.
+    db.at("2026-08-05 10:00");
+    db.expect("SELECT step FROM probe.tasks()", &["call"]);
+}
+
+#[test]
+fn s11_the_channels_that_a_policy_falls_back_to_use_new_data_only_too() {
+    let mut db = unreachable();
+    db.exec(
+        r#"SELECT wf.set_contact_policy('decent', '{"fallback": ["sms", "email", "letter"],
+            "task": {"participant": "clerk", "title": "Find another way"}}')"#,
+    );
+    let decent = edited(document(RETRY), |doc| {
+        doc["contact_policy"] = "decent".into();
+        let steps = doc["phases"][0]["steps"].as_array_mut().expect("steps");
+        for step in steps {
+            step.as_object_mut().expect("a step").remove("otherwise");
+        }
+    });
+    db.install(&decent);
+    db.exec("SELECT wf.opt_out('invoice:1', 'sms')");
+    db.exec("UPDATE contact SET phone = '+31 6 1111 1111' WHERE invoice_id = 1");
+    db.run_due();
+    assert_eq!(db.send(), []);
+    db.expect("SELECT title FROM wf.tasks", &["Find another way"]);
+}
+
+#[test]
 fn fv_14_no_retry_without_an_outreach_that_ended_in_vain() {
     let mut db = unreachable();
     db.clock("2026-08-03 10:00");
