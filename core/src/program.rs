@@ -3,6 +3,7 @@
 //! Compiling never fails on an unsound document: legs that lead nowhere stay unresolved and `validate` names them.
 //! Only a version without error findings is published, so a running case always finds its legs.
 //!
+//! * `values`: what is read besides columns: what is owed, and what fields of steps give
 //! * `step`: one step, its legs resolved
 //! * `guards`: milestones, and the steps that they are about
 //! * `layout`: which steps are branches of which join, and which ones wait side by side
@@ -12,18 +13,18 @@ mod guards;
 mod layout;
 mod members;
 mod step;
+mod values;
 
 pub use guards::CompiledMilestone;
+pub use values::{CURRENCY, OPEN_AMOUNT, Value, value_name};
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::calendar::Roll;
-use crate::collections::contact;
 use crate::dates::{Anchor, DateRule};
-use crate::document::{Document, Late, Money, StopRule};
+use crate::document::{Document, Late, StopRule};
 use crate::kinds::{Nature, StepKind};
 use crate::people::People;
-use crate::row::ColumnType;
 use crate::template::{TemplateFinding, Templates};
 
 /// A step's number in its version, from 1 in document order; 0 is the start of a planned case.
@@ -135,15 +136,6 @@ pub struct Read {
     pub values: Vec<Value>,
 }
 
-/// An SQL expression whose value is read as if it were a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
-    /// Under which the row has it; see [`value_name`].
-    pub name: String,
-    pub sql: String,
-    pub kind: ColumnType,
-}
-
 /// A compiled version.
 #[derive(Debug)]
 pub struct Program {
@@ -163,7 +155,7 @@ impl Program {
     /// Compiles a document. `roles` comes from the subject's binding.
     pub fn compile(document: Document, roles: Roles) -> Self {
         let Document { mut head, phases } = document;
-        let paid = head.money.as_ref().and_then(paid_rule);
+        let paid = head.money.as_ref().and_then(values::paid_rule);
         head.stop.extend(paid);
         let sources = std::mem::take(&mut head.templates);
         let (mut templates, mut template_findings) = Templates::compile(&sources);
@@ -344,18 +336,6 @@ impl Program {
         steps
     }
 
-    /// The columns that say how somebody is reached, with what each of them holds.
-    pub fn contact_columns(&self) -> impl Iterator<Item = (contact::Means, &str)> {
-        let roles = &self.roles;
-        [
-            (contact::Means::Email, &roles.email),
-            (contact::Means::Phone, &roles.phone),
-            (contact::Means::Address, &roles.address),
-        ]
-        .into_iter()
-        .filter_map(|(means, column)| Some((means, column.as_deref()?)))
-    }
-
     /// The column that holds the address for a channel.
     pub fn address_column(&self, channel: crate::kinds::Channel) -> Option<&str> {
         use crate::kinds::Channel;
@@ -390,35 +370,6 @@ impl Program {
                 _ => None,
             });
         anchors.chain(self.roles.time_zone.clone()).collect()
-    }
-
-    fn step_values(&self, step: &CompiledStep) -> Vec<Value> {
-        let values = step.kind.values().into_iter();
-        let own = values.map(|(field, sql, kind)| Value {
-            name: value_name(&step.name, field),
-            sql: sql.to_owned(),
-            kind,
-        });
-        let owed = step.kind.wants_open_amount().then(|| self.money_values());
-        own.chain(owed.into_iter().flatten()).collect()
-    }
-
-    /// What is owed on a row, if the workflow says how to tell.
-    fn money_values(&self) -> Vec<Value> {
-        let Some(money) = &self.document.money else {
-            return Vec::new();
-        };
-        let open = Some((OPEN_AMOUNT, &money.open, ColumnType::Number));
-        let currency = money.currency.as_ref();
-        let currency = currency.map(|sql| (CURRENCY, sql, ColumnType::Text));
-        let values = open.into_iter().chain(currency);
-        values
-            .map(|(name, sql, kind)| Value {
-                name: name.to_owned(),
-                sql: sql.clone(),
-                kind,
-            })
-            .collect()
     }
 
     fn mark_anchors(&mut self) {
@@ -495,25 +446,7 @@ impl Program {
     }
 }
 
-/// The names under which what is owed is read. The blanks keep them apart from columns.
-pub const OPEN_AMOUNT: &str = "open of money";
-pub const CURRENCY: &str = "currency of money";
-
 /// The name under which a text that stands in a step is compiled. The space keeps it apart from template names.
 pub fn inline_name(step: &str, index: usize) -> String {
     format!("{step} text {}", index + 1)
-}
-
-/// The name under which a value that a step's field gives is read. The blanks keep it apart from columns.
-pub fn value_name(step: &str, field: &str) -> String {
-    format!("{field} of step {step}")
-}
-
-/// The rule that ends a case of which no more than the tolerance is open.
-fn paid_rule(money: &Money) -> Option<StopRule> {
-    let tolerance = money.tolerance.as_ref()?;
-    Some(StopRule {
-        when: format!("(\n{}\n) <= (\n{tolerance}\n)", money.open),
-        reason: "paid".to_owned(),
-    })
 }

@@ -1,6 +1,6 @@
 //! Charges that steps of a batch have asked for: what is known of their rows, and the rows of wf.charges.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use workflow_core::Error;
@@ -42,6 +42,7 @@ pub fn charge(batch: &mut Batch) {
     let suspended = suspended(&keys);
     let mut charged_until = charged_until(&requests);
     let mut charged = Vec::new();
+    let mut answers: BTreeMap<i32, Vec<_>> = BTreeMap::new();
     for (index, row, request) in &requests {
         let place = (row.clone(), request.currency.clone());
         let until = charged_until.get(&place).copied();
@@ -58,34 +59,38 @@ pub fn charge(batch: &mut Batch) {
             }
             charged.push((*index, row, request, amount.clone(), *days));
         }
-        answer(batch, *index, request, assessed);
+        answers
+            .entry(batch.cases[*index].case.version_id)
+            .or_default()
+            .push((*index, request, assessed));
     }
     write(batch, &charged);
+    for group in answers.into_values() {
+        answer(batch, group);
+    }
 }
 
-/// Tells the case that asked.
-fn answer(
-    batch: &mut Batch,
-    index: usize,
-    request: &ChargeRequest,
-    assessed: Result<Assessed, Error>,
-) {
-    let Some(facts) = batch.ask_watch(&[index]) else {
+/// Tells the cases of one version that asked.
+fn answer(batch: &mut Batch, group: Vec<(usize, &ChargeRequest, Result<Assessed, Error>)>) {
+    let cases: Vec<usize> = group.iter().map(|(index, ..)| *index).collect();
+    let Some(rows) = batch.ask_watch(&cases) else {
         return;
     };
     let env = batch.context.env();
-    let case = &mut batch.cases[index].case;
-    let out = &mut batch.effects;
-    match assessed {
-        Ok(assessed) => case.charged(request, &assessed, &facts.facts(0), &env, out),
-        Err(error) => {
-            let step = case.program.step_name(request.step);
-            let error = Error {
-                message: format!("step \"{step}\": {}", error.message),
-                ..error
-            };
-            if let Some(token) = case.token_of(request.step, request.visit) {
-                case.fail(token, &error, &env, out);
+    for (nth, (index, request, assessed)) in group.into_iter().enumerate() {
+        let case = &mut batch.cases[index].case;
+        let out = &mut batch.effects;
+        match assessed {
+            Ok(assessed) => case.charged(request, &assessed, &rows.facts(nth), &env, out),
+            Err(error) => {
+                let step = case.program.step_name(request.step);
+                let error = Error {
+                    message: format!("step \"{step}\": {}", error.message),
+                    ..error
+                };
+                if let Some(token) = case.token_of(request.step, request.visit) {
+                    case.fail(token, &error, &env, out);
+                }
             }
         }
     }

@@ -74,19 +74,19 @@ pub fn retry(version: &Rc<Version>, retries: &Retries, keys: &[&str], actor: &st
     let mut free: HashMap<String, Place> = free.into_iter().map(|p| (p.key.clone(), p)).collect();
     let mut batch = Batch::new(actor);
     let mut started = 0;
-    for index in candidates {
-        let key = &keys[index];
-        let Some(place) = free.remove(key).filter(|_| in_vain.contains(key)) else {
-            continue;
-        };
+    let wanted: Vec<(usize, Place)> = candidates
+        .into_iter()
+        .filter(|index| in_vain.contains(&keys[*index]))
+        .filter_map(|index| Some((index, free.remove(&keys[index])?)))
+        .collect();
+    let ids = new_case_ids(wanted.len());
+    for ((index, place), id) in wanted.into_iter().zip(ids) {
         let new: BTreeMap<&str, &String> = fresh[index]
             .iter()
             .map(|datum| (datum.0.name(), &now[index][*datum]))
             .collect();
-        let vars = json!({ "new_contact": new, "old_contact": known.get(key) }).to_string();
-        let Some(id) = new_case_ids(1).pop() else {
-            continue;
-        };
+        let old = known.get(&keys[index]);
+        let vars = json!({ "new_contact": new, "old_contact": old }).to_string();
         let facts = answers.facts(index);
         let mut loaded = new_case(id, version, place, Some(vars));
         loaded.account = account(version, &facts);

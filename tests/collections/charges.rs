@@ -176,3 +176,24 @@ fn a_hundred_charges_are_one_batch() {
         &["100 | 1 | 5050.00"],
     );
 }
+
+#[test]
+fn fv_18_days_of_a_moratorium_do_not_count_either() {
+    let (mut db, case) = with_steps(json!([interest("first", 0), interest("second", 30)]));
+    db.at("2026-05-08 10:00");
+    db.exec(&format!(
+        "SELECT wf.hold({case}, 'no charges agreed', '2026-05-13 10:00 Europe/Amsterdam', 'no charges')"
+    ));
+    db.expect_error(
+        &format!("SELECT wf.charge({case}, 5, 'Reminder fee')"),
+        "55000",
+        &["nothing can be charged", "no charges agreed"],
+    );
+    db.at("2026-05-13 10:00");
+    // From 05-04 to 06-03 there are 30 days, without 05-08 to 05-13.
+    db.at("2026-06-03 00:00");
+    db.expect(
+        &format!("{CHARGES} OFFSET 1"),
+        &["second | interest | 4.80 | EUR | 2026-05-04 | 2026-06-03 | 24 | Wed 2026-06-03 00:00"],
+    );
+}
