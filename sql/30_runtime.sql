@@ -42,6 +42,19 @@ CREATE TABLE wf.case_links (
 );
 CREATE INDEX case_links_started_by ON wf.case_links (started_by);
 
+-- Who is in a section, and who waits outside, in the order of place_id.
+CREATE TABLE wf.section_places (
+    place_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    section    text COLLATE "C" NOT NULL,
+    scope      text COLLATE "C" NOT NULL,   -- of which account, or about which row
+    case_id    bigint NOT NULL,
+    inside     boolean NOT NULL DEFAULT false,
+    leaving    boolean NOT NULL DEFAULT false, -- it has left, and nobody could be told yet
+    since      timestamptz NOT NULL,
+    UNIQUE (case_id, section)
+);
+CREATE INDEX section_places_order ON wf.section_places (section, scope, place_id);
+
 -- The tokens: one row for each open step run. Step 0 is the start of a planned case. A step below that is a notice: the
 -- case has to look at another one, for which it waits, or which waits for it.
 CREATE TABLE wf.case_steps (

@@ -44,6 +44,8 @@ COMMENT ON TABLE wf.case_subjects IS 'The rows that a case concerns.';
 COMMENT ON COLUMN wf.case_subjects.slot IS '0 while the case is open, its id once it has ended: one open case for a workflow and a row.';
 COMMENT ON TABLE wf.case_links IS 'Cases that a step of another case has started, and that case.';
 COMMENT ON COLUMN wf.case_links.step_no IS 'With visit: the step run of started_by that waits for the end of the case; null: none does, or its case has gone over to another version since.';
+COMMENT ON TABLE wf.section_places IS 'Which cases are in a section, and which ones wait outside, in order.';
+COMMENT ON COLUMN wf.section_places.scope IS 'Of which account the cases are, or about which row: one of them is inside at a time.';
 COMMENT ON TABLE wf.case_steps IS 'The open step runs. One that is over moves to wf.history.';
 COMMENT ON COLUMN wf.case_steps.run_at IS 'When the engine acts on it; null: it waits for somebody, or for a date.';
 COMMENT ON COLUMN wf.case_steps.due_at IS 'The planned date, or the deadline of a task.';

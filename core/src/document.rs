@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::calendar::Roll;
 use crate::collections::WorkflowKind;
 use crate::dates::DateRule;
-use crate::guards::Milestone;
+use crate::guards::{Milestone, Section};
 use crate::kinds::{self, StepKind};
 use crate::people::{Escalate, Link};
 use crate::template::TemplateSource;
@@ -95,6 +95,9 @@ pub struct Head {
     /// Conditions without which a step, or a phase, does not go on.
     #[serde(default)]
     pub milestones: Vec<Milestone>,
+    /// Steps in which one case is at a time.
+    #[serde(default)]
+    pub sections: Vec<Section>,
     /// What is owed on a row, for promises, payment plans, and the tolerance below which it counts as paid.
     #[serde(default)]
     pub money: Option<Money>,

@@ -230,6 +230,11 @@ impl Teller<'_> {
                     Fact::new(subject, fact, self.story_of(token)),
                 )
             }
+            TokenState::Waiting if self.case.is_outside(token).is_some() => {
+                let section = self.case.is_outside(token).unwrap_or_default();
+                let fact = format!("waits until no other case is in section \"{section}\"");
+                (Rank::Others, None, Fact::new(subject, fact, None))
+            }
             TokenState::Waiting if self.step(token).is_some_and(|s| s.kind.awaits_cases()) => {
                 let workflow = self.step(token).and_then(|step| step.kind.workflow());
                 let fact = format!(

@@ -26,3 +26,28 @@ pub struct Milestone {
     #[serde(default)]
     pub reason: Option<String>,
 }
+
+/// Steps in which one case is at a time; others wait outside and come in in order.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    /// Its name. Workflows that name the same section share it.
+    pub name: String,
+    /// The steps that lie in it.
+    #[schemars(extend("x-step" = "belongs-to"))]
+    pub steps: Vec<String>,
+    /// Among whom one is inside at a time.
+    #[serde(default)]
+    pub per: Per,
+}
+
+/// Among whom one case is inside a section at a time.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// The cases about the same row.
+    #[default]
+    Subject,
+    /// The cases of the same account; of the same row, for one without an account.
+    Account,
+}

@@ -98,6 +98,8 @@ pub struct CompiledStep {
     pub milestones: Vec<usize>,
     /// Those of them by which a token on it goes elsewhere; for the others, the join around it does.
     pub exits: Vec<usize>,
+    /// The section that it lies in, by its place in the document.
+    pub section: Option<usize>,
 }
 
 impl CompiledStep {
@@ -199,6 +201,7 @@ impl Program {
         program.mark_anchors();
         program.number_stages();
         program.lay_out_milestones();
+        program.lay_out_sections();
         program.mark_cycles();
         program.lay_out_races();
         program

@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use workflow_core::game::{Awaited, Block, Clock, Hold, PLAIN};
 
 use super::batch::Batch;
+use super::sections;
 use crate::holds;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, instant_to_pg};
@@ -29,7 +30,7 @@ pub fn take_notices(batch: &mut Batch) {
 }
 
 /// Leaves a notice at each of these cases.
-fn leave_notices(cases: &[i64], now: DateTime<Utc>) {
+pub fn leave_notices(cases: &[i64], now: DateTime<Utc>) {
     if cases.is_empty() {
         return;
     }
@@ -63,6 +64,7 @@ pub fn postpone(batch: &mut Batch) {
 /// Before a batch is written: its cases that have been given notice look at the others.
 pub fn look(batch: &mut Batch) {
     let cases: HashSet<i64> = std::mem::take(&mut batch.notices).into_iter().collect();
+    sections::look(batch, &cases);
     let indexes = (0..batch.cases.len()).filter(|i| cases.contains(&batch.cases[*i].case.id));
     let (mut waiting, mut awaited) = (Vec::new(), Vec::new());
     for index in indexes {

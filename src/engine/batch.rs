@@ -18,7 +18,7 @@ use super::versions::{Version, version};
 use super::write;
 use super::{another, awaited};
 use super::{erp_update, sql_call};
-use super::{members, milestones};
+use super::{members, milestones, sections};
 use crate::collections;
 use crate::pg::raise::internal;
 use crate::pg::sequence;
@@ -271,6 +271,7 @@ impl Batch {
             awaited::look(&mut self);
         }
         milestones::look(&mut self);
+        sections::settle(&mut self);
         if !self.effects.charges.is_empty() {
             collections::charge(&mut self);
         }

@@ -9,7 +9,7 @@
 //! * `unread`: which rows of the inbox a batch takes, and how they leave it
 //! * `enrol`: which rows may get a case
 //! * `another`: cases that steps start; `awaited`: those that steps wait for
-//! * `milestones`: conditions without which steps do not go on
+//! * `milestones`: conditions without which steps do not go on; `sections`: in which one case is at a time
 //! * `members`: the rows of cases that concern several
 //! * `erp_update`, `sql_call`: what steps do in the owner's name
 //! * `simulation`: what differs while the future is tried out
@@ -31,6 +31,7 @@ mod milestones;
 pub mod partitions;
 pub mod reads;
 pub mod run_due;
+mod sections;
 pub mod simulation;
 pub mod sql_call;
 mod unread;

@@ -1,9 +1,10 @@
 //! Where cases go: joins, events and signals, the first of several, cancelling.
-//! * `linked`: cases that start others  * `sub`: cases that others wait for  * `milestones`  * `page`: the page on steps, which runs
+//! * `linked`: cases that start others  * `sub`: cases that others wait for  * `milestones`  * `sections`  * `page`: the page on steps, which runs
 
 mod linked;
 mod milestones;
 mod page;
+mod sections;
 mod sub;
 
 use serde_json::{Value, json};

@@ -54,6 +54,9 @@ pub struct Memory {
     /// Who settled each step that another one approves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settled_by: BTreeMap<String, String>,
+    /// The sections that it is in (true) or waits to come into (false).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sections: BTreeMap<String, bool>,
     /// The case that waits for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited_by: Option<i64>,
@@ -261,7 +264,8 @@ impl Case {
                 dates.apply(step, &mut self.tokens[index]);
                 // Nothing to ask the database about: the task is there for whoever made the move.
                 let at_once = self.tokens[index].run_at.is_some_and(|at| at <= env.now);
-                let asks = step.when.is_some() || !step.milestones.is_empty();
+                let asks =
+                    step.when.is_some() || !step.milestones.is_empty() || step.section.is_some();
                 if step.is_manual() && !asks && at_once {
                     self.open_task(index, step, facts, env, out);
                 } else if !at_once && !step.milestones.is_empty() {

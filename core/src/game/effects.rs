@@ -329,6 +329,17 @@ pub struct PromiseEnd {
     pub again_at: Option<DateTime<Utc>>,
 }
 
+/// A step run waits to come into a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entering {
+    pub case_id: i64,
+    pub step: StepNo,
+    pub visit: i16,
+    pub section: String,
+    /// Whether one case of an account is inside at a time, rather than one about a row.
+    pub account: bool,
+}
+
 /// Everything that a batch of moves wants written, besides the cases and tokens themselves.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -351,6 +362,8 @@ pub struct Effects {
     pub failures: Vec<Failure>,
     /// Cases whose milestones have to be looked at before the batch is written.
     pub milestones: Vec<i64>,
+    /// Step runs that wait to come into a section.
+    pub entering: Vec<Entering>,
     /// To be met before the batch is written.
     pub starts: Vec<StartRequest>,
     /// Cases with step runs that wait for other cases, or did until now: those have to look at what has become of them.

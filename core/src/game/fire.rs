@@ -74,6 +74,9 @@ impl Case {
             }
             conditions = own;
         }
+        if step.section.is_some() && self.waits_outside(index, step, out) {
+            return Fired::Moved;
+        }
         let then = {
             let visits = |name: &str| {
                 let visits = self.memory.visits.get(name).copied().unwrap_or(1);

@@ -143,6 +143,7 @@ impl Case {
         let mut memory = Memory {
             signals: self.memory.signals.clone(),
             awaited_by: self.memory.awaited_by,
+            sections: self.memory.sections.clone(),
             stopped: self.memory.stopped.clone(),
             shifts: self.memory.shifts.clone(),
             promises: self.memory.promises.clone(),

@@ -16,6 +16,7 @@
 //! * `contact`: messages and calls that a contact policy has a say in
 //! * `hold`: on hold and off again      * `members`: the rows of a case that concerns several
 //! * `migrate`: to another version     * `milestones`: without which steps do not go on
+//! * `sections`: in which one case is at a time
 
 mod agreements;
 mod another;
@@ -38,6 +39,7 @@ mod outside;
 mod people;
 mod plan;
 mod render;
+mod sections;
 mod signals;
 mod states;
 mod watch;
@@ -50,8 +52,8 @@ pub use calls::{Settlement, parse_data};
 pub use case::{Case, Memory, Mishap, Token};
 pub use effects::{
     Arrival, AssignmentRow, Awaited, ChargeRequest, ContactRow, Departure, DocumentRow, Effects,
-    Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow, PromiseEnd,
-    PromiseState, Quiet, StartRequest, StrategyRow, Suppression, TaskMove, TaskRow,
+    Entering, Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow,
+    PromiseEnd, PromiseState, Quiet, StartRequest, StrategyRow, Suppression, TaskMove, TaskRow,
 };
 pub use fire::{Fired, STOPPED};
 pub use hold::{Block, Clock, Hold, PLAIN, Span, parse_blocks};

@@ -1,6 +1,7 @@
-//! Milestones, resolved: which steps they are about, and where a token goes that must leave.
+//! Milestones and sections, resolved: which steps they are about, and where a token goes that must leave.
 
 use super::{CompiledStep, Program, StepNo};
+use crate::guards::Section;
 
 /// A condition without which some steps do not go on.
 #[derive(Debug)]
@@ -45,6 +46,22 @@ impl Program {
             self.lay_out_branches();
         }
         self.document.milestones = rules;
+    }
+
+    /// Notes at each step the section that it lies in.
+    pub(super) fn lay_out_sections(&mut self) {
+        for (at, section) in self.document.sections.iter().enumerate() {
+            for step in &mut self.steps {
+                if section.steps.contains(&step.name) {
+                    step.section = step.section.or(Some(at));
+                }
+            }
+        }
+    }
+
+    /// The section that a step lies in.
+    pub fn section(&self, step: &CompiledStep) -> Option<&Section> {
+        self.document.sections.get(step.section?)
     }
 
     /// The milestones by which a token leaves a step by itself.

@@ -84,5 +84,6 @@ pub(super) fn compile(
         within: Vec::new(),
         milestones: Vec::new(),
         exits: Vec::new(),
+        section: None,
     }
 }

@@ -349,6 +349,7 @@ impl Play {
         self.out.failures.extend(out.failures);
         self.out.starts.extend(out.starts);
         self.out.milestones.extend(out.milestones);
+        self.out.entering.extend(out.entering);
         self.out.awaited_by.extend(out.awaited_by);
         self.out.awaiting.extend(out.awaiting);
         self.out.charges.extend(out.charges);
