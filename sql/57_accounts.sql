@@ -71,7 +71,8 @@ CREATE VIEW wf.case_members AS
     LEFT JOIN LATERAL (
         SELECT max(h.at) AS joined_at FROM wf.history AS h
         WHERE h.case_id = cs.case_id AND h.event = 'subject_joined' AND h.detail ->> 'key' = cs.key
-        ) AS h ON cs.position IS NOT NULL;
+        ) AS h ON cs.position IS NOT NULL
+    WHERE (SELECT wf._sees_all()) OR cs.case_id IN (SELECT wf._my_cases());
 COMMENT ON VIEW wf.case_members IS 'One row for each row of a subject that a case concerns, or concerned before it left.';
 COMMENT ON COLUMN wf.case_members.case_id IS 'Number of the case.';
 COMMENT ON COLUMN wf.case_members.workflow IS 'Name of the workflow.';
@@ -141,7 +142,8 @@ CREATE VIEW wf.strategy_status AS
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
     LEFT JOIN wf.subjects AS su ON su.subject_id = s.subject_id
     LEFT JOIN wf.cases AS o ON o.case_id = s.elsewhere
-    LEFT JOIN wf.workflows AS ow ON ow.workflow_id = o.workflow_id;
+    LEFT JOIN wf.workflows AS ow ON ow.workflow_id = o.workflow_id
+    WHERE (SELECT wf._sees_all()) OR s.case_id IN (SELECT wf._my_cases());
 COMMENT ON VIEW wf.strategy_status IS 'One row for each row of a subject that has or had a default strategy.';
 COMMENT ON COLUMN wf.strategy_status.subject IS 'The subject, as it was bound.';
 COMMENT ON COLUMN wf.strategy_status.key IS 'Key of the row, as text.';

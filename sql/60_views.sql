@@ -1,7 +1,8 @@
 -- The views that people and reporting tools read; their names and columns are a contract. States and other labels are
 -- text, so that a tool needs to know none of our types. No view calls a function of ours for a row, and each can be
 -- asked for one case, one task or one key without reading the others. Dates show the engine's clock, as wf.now() does:
--- it stands here as a subquery, for a view checks the right to call a function with its reader, not with its owner.
+-- it stands here as a subquery, for a view checks the right to call a function with its reader, not with its owner. Who
+-- sees which cases (sql/47_sight.sql) is asked once a query.
 
 -- Messages that did not arrive are few among many; wf.incidents looks for them.
 CREATE INDEX outbox_lost ON wf.outbox (case_id) WHERE state IN ('dead', 'bounced');
@@ -42,7 +43,8 @@ CREATE VIEW wf.case_progress AS
                    FILTER (WHERE t.state = 'failed') AS failed_steps
         FROM wf.case_steps AS t
         LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no
-        WHERE t.case_id = c.case_id AND t.step_no >= 0 AND c.ended_at IS NULL) AS open ON true;
+        WHERE t.case_id = c.case_id AND t.step_no >= 0 AND c.ended_at IS NULL) AS open ON true
+    WHERE (SELECT wf._sees_all()) OR c.case_id IN (SELECT wf._my_cases());
 
 -- Four kinds of rows: steps behind, the start of cases that were planned, steps open, steps ahead.
 -- Behind: a run's last row in history. A failed run is still open, a retried one has its last row yet to come.
@@ -57,7 +59,9 @@ CREATE VIEW wf.case_timeline AS
     LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     CROSS JOIN LATERAL (
         SELECT h.version_id, h.step_no, h.visit,
-               CASE h.event WHEN 'step_done' THEN 'done' WHEN 'step_skipped' THEN 'skipped' ELSE 'cancelled' END AS status,
+               CASE h.event WHEN 'step_done' THEN 'done'
+                            WHEN 'step_skipped' THEN CASE h.outcome WHEN 'expired' THEN 'expired' ELSE 'skipped' END
+                            ELSE 'cancelled' END AS status,
                h.entered_at, h.due_at, h.at AS done_at, h.outcome, h.actor, h.detail
         FROM wf.history AS h
         WHERE h.case_id = c.case_id AND h.event IN ('step_done', 'step_skipped', 'step_cancelled') AND h.step_no > 0
@@ -133,7 +137,8 @@ CREATE VIEW wf.case_timeline AS
         WHERE c.ended_at IS NULL
     ) AS r
     LEFT JOIN wf.steps AS s ON s.version_id = r.version_id AND s.step_no = r.step_no
-    LEFT JOIN wf.phases AS p ON p.version_id = s.version_id AND p.phase_no = s.phase_no;
+    LEFT JOIN wf.phases AS p ON p.version_id = s.version_id AND p.phase_no = s.phase_no
+    WHERE (SELECT wf._sees_all()) OR c.case_id IN (SELECT wf._my_cases());
 
 CREATE VIEW wf.worklist AS
     SELECT t.task_id, t.case_id, w.name AS workflow, su.name AS subject, cs.key, c.account,
@@ -153,7 +158,8 @@ CREATE VIEW wf.worklist AS
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
     LEFT JOIN wf.case_subjects AS cs ON cs.case_id = c.case_id AND cs.key = c.key
     LEFT JOIN wf.subjects AS su ON su.subject_id = cs.subject_id
-    LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no;
+    LEFT JOIN wf.steps AS s ON s.version_id = c.version_id AND s.step_no = t.step_no
+    WHERE (SELECT wf._sees_all()) OR t.task_id IN (SELECT wf._my_tasks());
 
 -- The worklist of whoever asks, with why each task is theirs. Once somebody has claimed a task, it is no longer for the
 -- others of its queue. Tasks of participants that no role is behind are anybody's.

@@ -32,13 +32,14 @@ BEGIN
               FROM pg_proc AS p
              WHERE p.pronamespace = 'wf'::regnamespace AND p.prorettype <> 'trigger'::regtype
                AND p.proname NOT IN ('set_clock', 'clear_clock', 'grant_role', 'revoke_role')
-               AND (p.proname NOT LIKE '\_%' OR p.proname = '_run_round');  -- wf.run_due calls it as its caller
+               -- wf.run_due and the views call these as their caller
+               AND (p.proname NOT LIKE '\_%' OR p.proname IN ('_run_round', '_every_case', '_sees_all', '_my_cases', '_my_tasks'));
             SELECT array_agg(c.relname::text) INTO tables
               FROM pg_class AS c
               JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
              WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind IN ('r', 'p');
         WHEN 'manager' THEN
-            functions := '{now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,release_hold,set_hold_kind,
+            functions := '{_every_case,_sees_all,_my_cases,_my_tasks,now,workers,start,start_many,complete,complete_step,advance,branch,cancel,hold,release,release_hold,set_hold_kind,
                 add_subject,remove_subject,set_strategy,pause_strategy,resume_strategy,stop_strategy,
                 set_contact_policy,drop_contact_policy,opt_out,opt_in,log_contact,stop_contact,resume_contact,
                 claim_task,release_task,delegate_task,reassign_task,assign,assign_account,
@@ -49,19 +50,19 @@ BEGIN
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 charge,waive_charge,promise,withdraw_promise,agree_plan,dispute,settle_dispute,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
-            tables := tables || '{notes,documents,absences,members,charges,holds,hold_kinds,
+            tables := tables || '{notes,documents,absences,members,charges,tasks,holds,hold_kinds,
                 contact_policies,contact_choices,contact_log,contact_stops}'::text[];
         WHEN 'agent' THEN
-            functions := '{now,promise,agree_plan,dispute,complete,complete_step,push_button,branch,hold,release,release_hold,
+            functions := '{_sees_all,_my_cases,_my_tasks,now,promise,agree_plan,dispute,complete,complete_step,push_button,branch,hold,release,release_hold,
                 opt_out,opt_in,log_contact,
                 claim_task,release_task,delegate_task,set_absence,cancel_absence,diagram,explain}';
             views := '{worklist,my_worklist,case_progress,case_timeline,case_members,strategy_status}';
-            tables := tables || '{notes,documents,hold_kinds}'::text[];
+            tables := tables || '{tasks,notes,documents,holds,hold_kinds}'::text[];
         WHEN 'sender' THEN
             functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery,opt_out,opt_in}';
             views := '{}';
         WHEN 'reader' THEN
-            functions := '{now,workers,diagram,explain}';
+            functions := '{_every_case,_sees_all,_my_cases,_my_tasks,now,workers,diagram,explain}';
             tables := tables || '{charges,promises,disputes}'::text[];
         ELSE
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -69,6 +70,7 @@ BEGIN
                 HINT = 'The kinds are owner, manager, agent, sender and reader.';
     END CASE;
 
+    PERFORM wf._protect_rows();
     FOR statement IN
         SELECT format('GRANT USAGE ON SCHEMA wf TO %s', role)
         UNION ALL
@@ -80,9 +82,9 @@ BEGIN
           FROM pg_class AS c
          WHERE c.relnamespace = 'wf'::regnamespace
            AND CASE c.relkind
-                   -- The views of the subjects' cases come with any of ours: they show keys and states, no ERP row.
+                   -- The views of the subjects' cases come with any of ours, but not for agents: they show all cases.
                    WHEN 'v' THEN views IS NULL OR c.relname::text = ANY (views)
-                        OR views <> '{}' AND EXISTS (SELECT FROM wf.subjects AS s WHERE s.name || '_cases' = c.relname)
+                        OR views <> '{}' AND kind <> 'agent' AND EXISTS (SELECT FROM wf.subjects AS s WHERE s.name || '_cases' = c.relname)
                    WHEN 'r' THEN c.relname::text = ANY (tables)
                    WHEN 'p' THEN c.relname::text = ANY (tables)
                    ELSE false END
@@ -97,7 +99,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION wf.grant_role(regrole, text) IS
-    'Gives a role the rights of a kind. owner: everything but the clock; manager: makes and edits workflows of its own, starts, moves and ends cases, and sees everything; agent: settles tasks, and sees the worklist and the cases; sender: leases and reports messages; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
+    'Gives a role the rights of a kind. owner: everything but the clock; manager: makes and edits workflows of its own, starts, moves and ends cases, and sees everything; agent: settles tasks, puts cases on hold, and sees the tasks and cases that are theirs or their queues'', and no others; sender: leases and reports messages; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
 
 CREATE FUNCTION wf.revoke_role(role regrole) RETURNS void
     LANGUAGE plpgsql

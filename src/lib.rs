@@ -99,9 +99,14 @@ extension_sql_file!(
     requires = ["holds"]
 );
 extension_sql_file!(
+    "../sql/47_sight.sql",
+    name = "sight",
+    requires = ["contact"]
+);
+extension_sql_file!(
     "../sql/50_definitions_api.sql",
     name = "definitions_api",
-    requires = ["contact"]
+    requires = ["sight"]
 );
 extension_sql_file!(
     "../sql/51_runtime_api.sql",

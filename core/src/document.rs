@@ -86,6 +86,10 @@ pub struct Head {
     /// The contact policy (see wf.set_contact_policy) that says whether and when a person may be contacted; none if absent.
     #[serde(default)]
     pub contact_policy: Option<String>,
+    /// What becomes of messages whose day has passed, because the engine was down or the case on hold; if absent, they go
+    /// out one after the other as soon as they can.
+    #[serde(default)]
+    pub outage: Option<Outage>,
     /// Which rows get a case by themselves; none if absent (cases are then started with wf.start).
     #[serde(default)]
     pub start: Option<StartRule>,
@@ -133,6 +137,33 @@ pub enum Runs {
     Side,
     /// It is a default strategy: it runs where wf.set_strategy says so, and rests while the row is in another case.
     Strategy,
+}
+
+/// What becomes of messages whose day has passed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// Which of several messages of a case go out.
+    pub policy: OutagePolicy,
+    /// With `replay`: how long to wait between two of them.
+    #[serde(default = "Outage::an_hour")]
+    pub gap_minutes: u32,
+}
+
+impl Outage {
+    fn an_hour() -> u32 {
+        60
+    }
+}
+
+/// Which of several messages of a case go out whose day has passed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OutagePolicy {
+    /// The newest; the others are skipped as `expired`.
+    Latest,
+    /// All of them, in order.
+    Replay,
 }
 
 /// Which rows of the subject get a case by themselves, and when it starts.

@@ -9,6 +9,7 @@ use super::kinds;
 use crate::api::{actor, given, now, open_steps, unknown_case};
 use crate::engine::as_engine;
 use crate::engine::batch::lock_waiting;
+use crate::people::must_see;
 use crate::pg::acting::current_role;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
@@ -35,8 +36,9 @@ fn hold(
     let case = given("case_id", case_id);
     let reason = reason.unwrap_or_else(|| "on hold".to_owned());
     let until = until.map(|at| instant_from_pg(at.into()));
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
+        must_see(case, caller);
         let kind = kinds::named(kind.as_deref().unwrap_or(PLAIN));
         if lock_waiting(&[case]).is_empty() {
             unknown_case(case);
@@ -73,6 +75,7 @@ fn release(
     let case = given("case_id", case_id);
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
+        must_see(case, caller);
         if let Some(kind) = &kind {
             kinds::named(kind);
         }
@@ -143,6 +146,7 @@ fn release_hold(
                 Some("wf.holds lists the holds.".to_owned()),
             );
         };
+        must_see(case, caller);
         lock_waiting(&[case]);
         // One that has ended meanwhile is no error.
         if let Some(hold) = open(case, None).into_iter().find(|hold| hold.id == id) {

@@ -9,6 +9,8 @@ use super::program_of;
 use crate::api::{given, unknown_case};
 use crate::engine::as_engine;
 use crate::engine::versions::workflow as workflow_named;
+use crate::people::must_see;
+use crate::pg::acting::current_role;
 use crate::pg::raise::{OrRaise, raise_as};
 use crate::pg::spi;
 use crate::pg::types::arg;
@@ -37,7 +39,9 @@ fn diagram_workflow(workflow: Option<&str>, format: Option<&str>) -> String {
 fn diagram_case(case_id: Option<i64>, format: Option<&str>) -> String {
     let case = given("case_id", case_id);
     let format = Format::named(given("format", format)).or_raise();
+    let caller = current_role();
     as_engine(|| {
+        must_see(case, caller);
         let rows = spi::query(
             "SELECT c.version_id, c.started_at IS NOT NULL,
                     format('case %s, %s %s: %s', c.case_id, su.name, c.key,

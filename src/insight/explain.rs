@@ -10,6 +10,8 @@ use workflow_core::game::Token;
 use crate::api::{given, unknown_case};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, CASE};
+use crate::people::must_see;
+use crate::pg::acting::current_role;
 use crate::pg::spi;
 use crate::pg::subtransaction::attempt;
 use crate::pg::types::arg;
@@ -27,8 +29,10 @@ fn explain(
     ),
 > {
     let case = given("case_id", case_id);
+    let caller = current_role();
     let rows = as_engine(|| {
         let mut rows = head(case);
+        must_see(case, caller);
         let known = Known {
             blocks: blocks(case),
             holds: holds(case),

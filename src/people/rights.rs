@@ -309,6 +309,8 @@ pub fn must_be_theirs(
                 owner: loaded.version.owner,
             }
             .must_be_of(caller);
+        } else {
+            super::sight::must_see(loaded.case.id, caller);
         }
     }
     batch.cases[index].case.four_eyes(token, &who)

@@ -8,7 +8,7 @@ fn s9_a_moratorium_is_not_an_agents_to_end() {
     let (agent, manager) = (db.role("agent"), db.role("manager"));
     db.exec(&format!(
         "SELECT wf.grant_role('\"{agent}\"', 'agent'), wf.grant_role('\"{manager}\"', 'manager'); \
-         SELECT wf.set_participant('clerk', '{agent}', kind => 'person'); SELECT wf.assign({case}, 'clerk', 'clerk')"
+         SELECT wf.set_participant('clerk', '{agent}', kind => 'person'); SELECT wf.assign({case}, 'specialist', 'clerk')"
     ));
     let (mut agent, mut manager) = (db.connect_as(&agent), db.connect_as(&manager));
     let hold = |reason: &str, kind: &str| {

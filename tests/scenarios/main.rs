@@ -6,6 +6,7 @@
 mod anchor_moves;
 mod dates;
 mod holidays;
+mod outage;
 mod refusals;
 mod reminders;
 mod scope_10;

@@ -63,6 +63,9 @@ pub struct Memory {
     /// What holds stop while the case goes on, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stopped: BTreeMap<Block, String>,
+    /// When the last message went out whose day had passed, while those behind it take their turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<DateTime<Utc>>,
     /// The stretches on hold that its dates do not count, in order; none overlaps another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shifts: Vec<Span>,

@@ -235,7 +235,7 @@ impl Case {
 }
 
 /// Whether the way on from a step is the same whatever its outcome.
-fn single_way_on(step: &CompiledStep, next: i16) -> bool {
+pub(super) fn single_way_on(step: &CompiledStep, next: i16) -> bool {
     step.legs
         .first()
         .is_some_and(|leg| leg.target == Some(next))

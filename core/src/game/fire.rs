@@ -57,7 +57,7 @@ impl Case {
         let Some(step) = program.step(self.tokens[index].step) else {
             return Fired::Moved;
         };
-        if self.comes_second(index, step) {
+        if self.comes_second(index, step) || self.is_out_of_turn(index, step, facts, env, out) {
             return Fired::Moved;
         }
         let conditions = facts.conditions.get(program.stops().len()..).unwrap_or(&[]);

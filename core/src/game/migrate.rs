@@ -146,6 +146,7 @@ impl Case {
             sections: self.memory.sections.clone(),
             stopped: self.memory.stopped.clone(),
             shifts: self.memory.shifts.clone(),
+            replayed: self.memory.replayed,
             promises: self.memory.promises.clone(),
             plan: self.memory.plan,
             carried: self.memory.carried.clone(),

@@ -10,7 +10,7 @@
 //! * `another`: cases that start others  * `charge`: fees and interest
 //! * `messages`: what senders report  * `signals`: events from outside
 //! * `cancel`: parts of a case         * `plan`: when
-//! * `render`: what a message says
+//! * `render`: what a message says    * `outage`: messages whose day has passed
 //! * `people`: four eyes, documents, escalation, who is told
 //! * `case`: the moves that all of them share  * `branches`: tokens that part, meet, and are withdrawn
 //! * `contact`: messages and calls that a contact policy has a say in
@@ -35,6 +35,7 @@ mod members;
 mod messages;
 mod migrate;
 mod milestones;
+mod outage;
 mod outside;
 mod people;
 mod plan;

@@ -8,6 +8,7 @@ pub(crate) mod driver;
 mod events;
 mod hold;
 mod members;
+mod outage;
 mod parallel;
 pub(crate) mod pieces;
 pub(crate) mod random;
