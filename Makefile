@@ -5,14 +5,14 @@ PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG BENCH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop demo-psql test lint install installcheck bench package clean
+.PHONY: help demo demo-stop demo-psql test lint install installcheck bench pgspot package clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo 'All of them take PG_CONFIG=/path/to/pg_config; the default is Debian'\''s PostgreSQL 15.'
 
-demo: ## build, install, and show 120 days of two workflows on a small ERP
+demo: ## build, install, and show the example packages at work on a small ERP
 	@scripts/demo start
 
 demo-psql: ## look around in the demo with psql
@@ -35,6 +35,9 @@ installcheck: ## run the server tests against the extension that is installed
 
 bench: ## measure; BENCH=short for a quick look
 	@scripts/bench
+
+pgspot: ## look for unsafe SQL in the install script
+	@scripts/pgspot
 
 package: ## make a folder of files to copy into a PostgreSQL of the same version
 	@scripts/package

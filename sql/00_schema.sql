@@ -1,3 +1,7 @@
+-- Everything below is written and bound in the light of these names alone. (CREATE EXTENSION sets the same path; so does
+-- whoever runs the script by hand.)
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- A plain CREATE SCHEMA: if someone already owns a schema of this name, installation must fail loudly.
 CREATE SCHEMA wf;
 REVOKE ALL ON SCHEMA wf FROM PUBLIC;

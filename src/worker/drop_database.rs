@@ -106,8 +106,9 @@ enum Effect {
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn prepare(node: *mut pg_sys::Node) {
     let Some(shared) = shared::get() else { return };
-    // SAFETY: the node that the statement has; a global of this process.
+    // SAFETY: the node that the statement has.
     if unsafe { drops_extension(node) } {
+        // SAFETY: a global of this process.
         clear(shared, unsafe { pg_sys::MyDatabaseId });
         return;
     }
