@@ -17,8 +17,8 @@ CREATE FUNCTION wf._my_cases() RETURNS SETOF bigint
     LANGUAGE c STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'my_cases_wrapper';
 COMMENT ON FUNCTION wf._my_cases() IS 'Internal: the cases with such tasks, and those that were assigned to the caller.';
 
--- Row-level security on the tables that agents may read. Made when the first role is granted anything, and not with the
--- extension: pg_dump saves policies on an extension's tables, and a restore would find them there already.
+-- Row-level security on the tables that agents may read. pg_dump saves no policies of an extension's tables, so they come
+-- with the extension; wf.grant_role looks again whether they are there.
 CREATE FUNCTION wf._protect_rows() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $$

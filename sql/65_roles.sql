@@ -148,3 +148,5 @@ END
 $$;
 COMMENT ON FUNCTION wf.revoke_role(regrole) IS
     'Takes back all rights that wf.grant_role gave a role, whatever their kinds. What it has by other roles, or by owning a subject, stays. Only for a superuser or the owner of the extension: 42501.';
+
+SELECT wf._protect_rows();
