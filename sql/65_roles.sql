@@ -50,7 +50,7 @@ BEGIN
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 charge,waive_charge,promise,withdraw_promise,agree_plan,dispute,settle_dispute,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
-            tables := tables || '{notes,documents,absences,members,charges,tasks,holds,hold_kinds,
+            tables := tables || '{case_links,section_places,notes,documents,absences,members,charges,tasks,holds,hold_kinds,
                 contact_policies,contact_choices,contact_log,contact_stops}'::text[];
         WHEN 'agent' THEN
             functions := '{_sees_all,_my_cases,_my_tasks,now,promise,agree_plan,dispute,complete,complete_step,push_button,branch,hold,release,release_hold,
