@@ -122,6 +122,8 @@ pub enum Subjects {
     One,
     /// One or several rows of one account. They may join and leave; a row of which a stop rule holds leaves by itself.
     Several,
+    /// As `several`; and rows that the start rule takes join the open case of their account, or begin one together.
+    Account,
 }
 
 /// How a workflow's cases get on with those of other workflows about the same rows.

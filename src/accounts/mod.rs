@@ -2,6 +2,7 @@
 //!
 //! * `exclusive`: a row is in one exclusive case at a time
 //! * `strategy`: default strategies rest while their row is in another case; what becomes of them (`facts`: from what)
+//! * `together`: workflows of whole accounts, whose rows get one case together
 //! * `settings`: which strategy a row has and whether it runs, as people and steps set it
 //!
 //! Which rows a case concerns is `engine::members`. A batch whose cases are of no exclusive workflow, and whose subjects
@@ -11,6 +12,7 @@ pub mod exclusive;
 mod facts;
 mod settings;
 pub mod strategy;
+pub mod together;
 
 use workflow_core::document::Runs;
 use workflow_core::game::Effects;
@@ -22,6 +24,9 @@ pub fn write(cases: &[Loaded], effects: &Effects, actor: &str) {
     let runs = |loaded: &Loaded| loaded.version.program.document.runs;
     if cases.iter().any(|loaded| runs(loaded) == Runs::Exclusive) {
         exclusive::write(cases, effects);
+    }
+    if cases.iter().any(|c| together::is_of_accounts(&c.version)) {
+        together::write(cases);
     }
     if !effects.strategies.is_empty() {
         settings::by_steps(cases, &effects.strategies, actor);

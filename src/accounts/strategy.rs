@@ -380,7 +380,7 @@ pub fn settle(subject_id: i32, keys: &[&str]) -> Vec<String> {
     for (workflow, keys) in starting {
         if let Some(version) = known.versions.get(&workflow) {
             let (places, _) = free_for_call(version, &keys);
-            for (key, case) in start_by_rule(version, places, "engine") {
+            for (key, case) in start_by_rule(version, places, "engine", &mut busy) {
                 entries.push(Entry {
                     account: known.account_of(&key),
                     key,

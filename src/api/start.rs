@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 use workflow_core::game::parse_data;
 
 use super::{actor, given, open_steps};
-use crate::accounts::{exclusive, strategy};
+use crate::accounts::{exclusive, strategy, together};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, new_case, new_case_ids};
 use crate::engine::enrol::{Place, account, free_for_call, start_read};
@@ -63,6 +63,14 @@ fn start_many(
     let actor = actor();
     as_engine(|| {
         let version = startable(workflow);
+        if together::is_of_accounts(&version) {
+            raise_as(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("a case of workflow \"{workflow}\" is about a whole account"),
+                None,
+                Some("Start one for the rows of each account, with wf.start.".to_owned()),
+            );
+        }
         let mut seen = HashSet::new();
         let size = usize::try_from(settings::batch_size())
             .unwrap_or(1000)

@@ -1,5 +1,7 @@
 //! On and off. Both touch new starts only; cases that run go on running.
 
+use std::rc::Rc;
+
 use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 
@@ -46,7 +48,7 @@ fn enable(workflow: Option<&str>, backfill: bool) -> i64 {
         for chunk in keys.chunks(size) {
             let chunk: Vec<&str> = chunk.iter().map(String::as_str).collect();
             let result = attempt(std::panic::AssertUnwindSafe(|| {
-                spi::connected(|| enrol(&version, &chunk, &actor))
+                spi::connected(|| enrol_now(&version, &chunk, &actor))
             }));
             match result {
                 Ok(count) => started += count,
@@ -101,6 +103,17 @@ fn matching_keys(version: &Version) -> Vec<String> {
         let rows = spi::Plan::prepare(&sql, &[]).execute(&[]);
         rows.iter().map(|row| row.must(1)).collect()
     })
+}
+
+/// Starts cases for these rows; those that would join a case that somebody is at are left to the worker.
+fn enrol_now(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
+    let mut busy = Vec::new();
+    let started = enrol(version, keys, actor, &mut busy);
+    if !busy.is_empty() {
+        let busy: Vec<&str> = busy.iter().map(String::as_str).collect();
+        leave_to_worker(version, &busy);
+    }
+    started
 }
 
 fn leave_to_worker(version: &Version, keys: &[&str]) {

@@ -10,13 +10,14 @@ use workflow_core::program::Read;
 use super::batch::{Batch, new_case, new_case_ids};
 use super::reads::{Purpose, Question};
 use super::versions::{Version, find_workflow};
-use crate::accounts::exclusive;
+use crate::accounts::{exclusive, together};
 use crate::collections;
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
 
-/// Starts cases of one version for those of the keys that its start rule takes. Gives back how many.
-pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
+/// Starts cases of one version for those of the keys that its start rule takes. Gives back how many; rows that would join a
+/// case that somebody is at are added to `busy`.
+pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str, busy: &mut Vec<String>) -> i64 {
     let program = version.program.clone();
     let Some(rule) = program.document.start.as_ref() else {
         return 0;
@@ -33,7 +34,7 @@ pub fn enrol(version: &Rc<Version>, keys: &[&str], actor: &str) -> i64 {
         without(version, before, &mut candidates);
     }
     exclusive::leave_out(version, &mut candidates);
-    i64::try_from(start_by_rule(version, candidates, actor).len()).unwrap_or(i64::MAX)
+    i64::try_from(start_by_rule(version, candidates, actor, busy).len()).unwrap_or(i64::MAX)
 }
 
 /// Starts cases of one version where its start rule takes the row. Gives back which, by key.
@@ -41,6 +42,7 @@ pub fn start_by_rule(
     version: &Rc<Version>,
     candidates: Vec<Place>,
     actor: &str,
+    busy: &mut Vec<String>,
 ) -> Vec<(String, i64)> {
     let program = version.program.clone();
     let mut started = Vec::new();
@@ -68,6 +70,12 @@ pub fn start_by_rule(
             facts.found && program.starts(facts.conditions)
         })
         .collect();
+    if together::is_of_accounts(version) {
+        let mut candidates: Vec<Option<Place>> = candidates.into_iter().map(Some).collect();
+        let places = wanted.into_iter();
+        let places = places.filter_map(|index| Some((candidates[index].take()?, index)));
+        return together::start(version, places.collect(), &answers, actor, busy);
+    }
     let mut batch = Batch::new(actor);
     for (id, index) in new_case_ids(wanted.len()).into_iter().zip(wanted) {
         let mut loaded = new_case(id, version, candidates[index].clone(), None);

@@ -191,7 +191,7 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
             .copied()
             .filter(|k| !busy.iter().any(|b| b == k))
             .collect();
-        enrol_by_rules(subject_id, &free);
+        busy.extend(enrol_by_rules(subject_id, &free));
         busy.extend(strategy::settle(subject_id, &free));
     }
     busy
@@ -210,17 +210,20 @@ fn ended_with_messages(subject_id: i32, keys: &[&str]) -> Vec<i64> {
     rows.iter().map(|row| row.must(1)).collect()
 }
 
-/// Starts cases where the start rule of an enabled workflow of this subject holds.
-fn enrol_by_rules(subject_id: i32, keys: &[&str]) {
+/// Starts cases where the start rule of an enabled workflow of this subject holds. Gives back the
+/// keys of rows that would join a case that somebody is at.
+fn enrol_by_rules(subject_id: i32, keys: &[&str]) -> Vec<String> {
     let rows = spi::query(
         "SELECT v.version_id FROM wf.workflows AS w JOIN wf.versions AS v ON v.workflow_id = w.workflow_id
          WHERE w.enabled AND v.state = 'published' AND v.subject_id = $1 ORDER BY w.workflow_id",
         &[arg(subject_id)],
     );
     let versions: Vec<i32> = rows.iter().map(|row| row.must(1)).collect();
+    let mut busy = Vec::new();
     for id in versions {
-        enrol(&version(id), keys, "engine");
+        enrol(&version(id), keys, "engine", &mut busy);
     }
+    busy
 }
 
 /// An inbox row that cannot be worked on. If only a start rule is to blame, the open cases still get what they need;

@@ -5,6 +5,7 @@ mod exclusive;
 mod members;
 mod s12;
 mod strategies;
+mod together;
 
 use serde_json::{Value, json};
 use workflow_engine_tests::TestDb;

@@ -14,6 +14,7 @@ use super::fire::{Fired, STOPPED, SUBJECT_GONE};
 use super::states::CaseState;
 use super::{Env, Facts};
 use crate::dates::{AnchorValue, anchor_from_row};
+use crate::document::Subjects;
 use crate::program::Program;
 use crate::row::{Columns, Row};
 use crate::strategy::Verb;
@@ -327,6 +328,13 @@ impl Case {
             return Err(format!(
                 "it concerns {rows} rows, and a case of the new version one only: take the others out with wf.remove_subject"
             ));
+        }
+        let of_accounts = |program: &Program| program.document.subjects == Subjects::Account;
+        if of_accounts(&self.program) != of_accounts(to) {
+            return Err(
+                "of the two versions one is about whole accounts and the other is not (subjects): the case ends in its own version"
+                    .to_owned(),
+            );
         }
         if self.program.document.runs != to.document.runs {
             return Err(

@@ -9,7 +9,7 @@ use crate::document::Subjects;
 impl Program {
     /// Whether a case may concern several rows.
     pub fn concerns_several(&self) -> bool {
-        self.document.subjects == Subjects::Several
+        self.document.subjects != Subjects::One
     }
 
     /// What has to be known of each row of a case that may concern several: the stop rules' conditions, the columns that

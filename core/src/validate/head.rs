@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{check_name, check_not_blank};
-use crate::document::{Late, Runs};
+use crate::document::{Late, Runs, Subjects};
 use crate::finding::Findings;
 use crate::program::Program;
 
@@ -24,6 +24,22 @@ pub(super) fn check(program: &Program, findings: &mut Findings) {
 }
 
 fn rules(program: &Program, findings: &mut Findings) {
+    let account = program.document.subjects == Subjects::Account;
+    let start = program.document.start.as_ref();
+    if account && start.is_some_and(|start| start.on.is_some()) {
+        findings.error(
+            "start",
+            "a case of a whole account starts at once",
+            "Put the date into on of the first step, and leave start.on out.",
+        );
+    }
+    if account && program.document.runs == Runs::Strategy {
+        findings.error(
+            "workflow",
+            "a default strategy is about one row each, not about whole accounts",
+            "Leave subjects out.",
+        );
+    }
     if program.document.runs == Runs::Strategy && program.document.start.is_none() {
         findings.error(
             "start",
