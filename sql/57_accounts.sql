@@ -98,14 +98,14 @@ CREATE INDEX exclusive_subjects_case ON wf.exclusive_subjects (case_id);
 COMMENT ON TABLE wf.exclusive_subjects IS 'The rows that are in a case of an exclusive workflow: one case at a time.';
 
 -- Workflows of whole accounts: the account's open case. The primary key is the guard.
-CREATE TABLE wf.account_cases (
+CREATE TABLE wf.open_accounts (
     account     text COLLATE "C" NOT NULL,
     workflow_id integer NOT NULL,
     case_id     bigint NOT NULL,
     PRIMARY KEY (account, workflow_id)
 );
-CREATE INDEX account_cases_case ON wf.account_cases (case_id);
-COMMENT ON TABLE wf.account_cases IS 'The open cases of workflows about whole accounts: one for each account.';
+CREATE INDEX open_accounts_case ON wf.open_accounts (case_id);
+COMMENT ON TABLE wf.open_accounts IS 'The open cases of workflows about whole accounts: one for each account.';
 
 -- Default strategies: which one, and whether it runs, by level; the nearest level counts for each.
 CREATE TABLE wf.strategy_settings (

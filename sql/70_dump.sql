@@ -10,7 +10,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY '{clock,workflows,versions,phases,steps,transitions,templates,participants,subjects,watches,
-        members,absences,assignments,notifications,documents,content_changes,inbox,exclusive_subjects,account_cases,strategy_settings,strategies,
+        members,absences,assignments,notifications,documents,content_changes,inbox,exclusive_subjects,open_accounts,strategy_settings,strategies,
         cases,case_subjects,case_links,section_places,case_steps,tasks,holds,notes,contact_policies,contact_choices,contact_log,contact_stops,outbox,history,failures,charges,promises,disputes,contact_data,
         workflows_workflow_id_seq,versions_version_id_seq,subjects_subject_id_seq,watches_watch_id_seq,
         inbox_inbox_id_seq,cases_case_id_seq,tasks_task_id_seq,holds_hold_id_seq,section_places_place_id_seq,contact_log_contact_id_seq,notes_note_id_seq,

@@ -1,5 +1,5 @@
 //! Workflows of whole accounts (`"subjects": "account"`): rows that a start rule takes join the open case of their account, or
-//! begin one together. The primary key of wf.account_cases is the guard: one open case for an account and workflow.
+//! begin one together. The primary key of wf.open_accounts is the guard: one open case for an account and workflow.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -110,7 +110,7 @@ fn open_cases<'a>(
         return HashMap::new();
     }
     let rows = spi::query(
-        "SELECT a.account, a.case_id FROM wf.account_cases AS a
+        "SELECT a.account, a.case_id FROM wf.open_accounts AS a
          WHERE a.account = ANY ($1) AND a.workflow_id = $2",
         &[array(accounts), arg(version.workflow_id)],
     );
@@ -126,7 +126,7 @@ pub fn write(cases: &[Loaded]) {
         .collect();
     if !ended.is_empty() {
         spi::query(
-            "DELETE FROM wf.account_cases AS a WHERE a.case_id = ANY ($1)",
+            "DELETE FROM wf.open_accounts AS a WHERE a.case_id = ANY ($1)",
             &[array(ended)],
         );
     }
@@ -138,7 +138,7 @@ pub fn write(cases: &[Loaded]) {
         return;
     }
     let rows = spi::query(
-        "INSERT INTO wf.account_cases (account, workflow_id, case_id)
+        "INSERT INTO wf.open_accounts (account, workflow_id, case_id)
          SELECT unnest($1::text[]), unnest($2::int[]), unnest($3::bigint[])
          ON CONFLICT (account, workflow_id) DO NOTHING RETURNING case_id",
         &[
