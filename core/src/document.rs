@@ -18,6 +18,10 @@ use crate::template::TemplateSource;
 use crate::window::ContactWindow;
 use crate::{Error, ErrorCode, strict};
 
+mod outage;
+
+pub use outage::{Outage, OutagePolicy};
+
 /// The document format that this version reads and writes.
 pub const FORMAT: u32 = 1;
 
@@ -139,33 +143,6 @@ pub enum Runs {
     Side,
     /// It is a default strategy: it runs where wf.set_strategy says so, and rests while the row is in another case.
     Strategy,
-}
-
-/// What becomes of messages whose day has passed.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Outage {
-    /// Which of several messages of a case go out.
-    pub policy: OutagePolicy,
-    /// With `replay`: how long to wait between two of them.
-    #[serde(default = "Outage::an_hour")]
-    pub gap_minutes: u32,
-}
-
-impl Outage {
-    fn an_hour() -> u32 {
-        60
-    }
-}
-
-/// Which of several messages of a case go out whose day has passed.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum OutagePolicy {
-    /// The newest; the others are skipped as `expired`.
-    Latest,
-    /// All of them, in order.
-    Replay,
 }
 
 /// Which rows of the subject get a case by themselves, and when it starts.
