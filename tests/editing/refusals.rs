@@ -334,7 +334,7 @@ fn fields_that_are_no_fields_of_the_step_or_workflow() {
         ),
         (
             "set_step('w', 'second', '{\"on\": {\"days\": \"two\"}}')",
-            "step \"second\": invalid type: string \"two\"",
+            "step \"second\": field \"on.days\": invalid type: string \"two\"",
             "wf.document_schema()",
         ),
         (
