@@ -277,6 +277,30 @@ impl Cluster {
             .collect()
     }
 
+    /// What each of the postmaster's children is at, as the kernel tells it: for a test that waits in vain.
+    pub fn at_work(&self) -> String {
+        let told = |pid: i32, what: &str| {
+            let text = fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+            String::from_utf8_lossy(&text).replace('\0', " ")
+        };
+        let lines = self.children().into_iter().map(|pid| {
+            let state = told(pid, "status");
+            let signals = ["State", "SigPnd", "ShdPnd", "SigBlk"];
+            let state: Vec<&str> = state
+                .lines()
+                .filter(|line| signals.iter().any(|name| line.starts_with(name)))
+                .collect();
+            format!(
+                "{pid} {}: {}; in {}; {}",
+                told(pid, "cmdline").trim(),
+                state.join(", ").replace('\t', " "),
+                told(pid, "wchan"),
+                told(pid, "stack").replace('\n', " ")
+            )
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// Stops the server as `pg_ctl stop -m fast` does; how long it took. Panics after a minute.
     pub fn stop_fast(&mut self) -> Duration {
         let start = Instant::now();
