@@ -329,8 +329,13 @@ impl Cluster {
         );
     }
 
-    /// Whether the server has been stopped or killed and not started again.
-    pub fn is_down(&self) -> bool {
+    /// Whether the server has been stopped or killed and not started again, or has given up by itself, as it does when its
+    /// start-up process dies.
+    pub fn is_down(&mut self) -> bool {
+        let ended = |server: &mut Child| !matches!(server.try_wait(), Ok(None));
+        if self.server.as_mut().is_some_and(ended) {
+            self.server = None;
+        }
         self.server.is_none()
     }
 
