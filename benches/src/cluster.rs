@@ -175,17 +175,25 @@ pub fn wal_position(session: &mut Session) -> u64 {
     session.one("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
 }
 
-/// Has autovacuum do at once what it would do sooner or later, so that it is the one who analyses what has been loaded,
-/// and waits until it is done with these tables of `wf`. Then it has its default pace again.
-pub fn await_autovacuum(session: &mut Session, tables: &[&str]) {
-    const PACE: [(&str, &str); 2] = [
-        ("autovacuum_naptime", "1s"),
-        ("autovacuum_vacuum_cost_delay", "0"),
-    ];
-    for (name, value) in PACE {
+/// Autovacuum when it is in a hurry.
+const HURRY: [(&str, &str); 2] = [
+    ("autovacuum_naptime", "1s"),
+    ("autovacuum_vacuum_cost_delay", "0"),
+];
+
+/// Has autovacuum do at once what it would do sooner or later. A table that it has begun with it ends at the pace that it
+/// began with, so a large load begins with this.
+pub fn hurry_autovacuum(session: &mut Session) {
+    for (name, value) in HURRY {
         session.exec(&format!("ALTER SYSTEM SET {name} = '{value}'"));
     }
     session.exec("SELECT pg_reload_conf()");
+}
+
+/// Has autovacuum, and nobody else, analyse what has been loaded, and waits until it is done with these tables of `wf`.
+/// Then it has its default pace again.
+pub fn await_autovacuum(session: &mut Session, tables: &[&str]) {
+    hurry_autovacuum(session);
     let limit = Duration::from_secs(1200);
     eventually_within(limit, "autovacuum to analyse the tables", || {
         let pending: u64 = session.one(&format!(
@@ -204,7 +212,7 @@ pub fn await_autovacuum(session: &mut Session, tables: &[&str]) {
         }
         (silent_since.elapsed() > Duration::from_millis(2500)).then_some(())
     });
-    for (name, _) in PACE {
+    for (name, _) in HURRY {
         session.exec(&format!("ALTER SYSTEM RESET {name}"));
     }
     session.exec("SELECT pg_reload_conf()");

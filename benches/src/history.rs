@@ -3,7 +3,7 @@
 use workflow_engine_tests::Session;
 
 use crate::bare::columns;
-use crate::cluster::{self, await_autovacuum};
+use crate::cluster::{self, await_autovacuum, hurry_autovacuum};
 use crate::report::{alternate, figure, list, progress, rate, ratios};
 use crate::sizes::Sizes;
 use crate::workload::{self, STEPS, run_cases};
@@ -30,6 +30,7 @@ pub fn measure(sizes: &Sizes) {
             database.exec("UPDATE wf.outbox SET state = 'sent', attempts = 1, finished_at = created_at, sender = 'bench'");
             database
         });
+    hurry_autovacuum(&mut many_ended);
     multiply(&mut many_ended, sizes.finished_by_engine, many);
     for (database, ended) in [(&mut many_ended, many), (&mut few_ended, few)] {
         database.expect(
