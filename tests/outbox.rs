@@ -195,7 +195,7 @@ fn a_dead_message_takes_the_steps_other_way_if_it_has_one() {
 }
 
 #[test]
-fn as_03_a_step_is_done_when_its_message_was_sent_queued_or_delivered() {
+fn as_03_04_a_step_is_done_when_its_message_was_sent_queued_or_delivered() {
     // sent, the default
     let mut db = with_messages(1, json!({}));
     db.expect("SELECT * FROM wf.notes", NONE);

@@ -229,3 +229,30 @@ fn ids_are_read_from_names() {
     );
     assert!(ids_in("the_first_18_days_as_a_whole").is_empty());
 }
+
+#[test]
+fn the_pages_on_reliability_and_security_name_tests_that_there_are() {
+    for page in ["docs/reliability.md", "docs/security.md"] {
+        let text = fs::read_to_string(root().join(page)).expect("the page can be read");
+        let mut named = 0;
+        for (before, after) in text.match_indices("` (").map(|(at, _)| text.split_at(at)) {
+            let Some((_, name)) = before.rsplit_once('`') else {
+                continue;
+            };
+            let Some((file, _)) = after["` (".len()..].split_once(')') else {
+                continue;
+            };
+            if !Path::new(file).extension().is_some_and(|e| e == "rs") {
+                continue;
+            }
+            let source = fs::read_to_string(root().join(file));
+            let source = source.unwrap_or_else(|e| panic!("{page}: {file}: {e}"));
+            assert!(
+                source.contains(&format!("fn {name}(")),
+                "{page}: there is no {name} in {file}"
+            );
+            named += 1;
+        }
+        assert!(named > 5, "{page}: {named} tests");
+    }
+}

@@ -224,7 +224,7 @@ fn arw_14_15_a_workflow_without_a_first_activity_is_refused_when_saving() {
 }
 
 #[test]
-fn arw_16_each_further_action_comes_so_many_days_later() {
+fn arw_05_16_each_further_action_comes_so_many_days_later() {
     let mut db = bound();
     db.exec(
         r#"SELECT wf.create_workflow('w', 'invoice', '{"roll": "none"}');

@@ -103,7 +103,7 @@ fn branch_takes_a_named_leg() {
 }
 
 #[test]
-fn arw_25_cancel_is_final_and_may_be_repeated() {
+fn arw_21_25_cancel_is_final_and_may_be_repeated() {
     let mut db = work();
     let case = db.start("work", 1);
     db.expect(

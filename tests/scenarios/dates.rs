@@ -140,3 +140,40 @@ fn s14_a_step_in_the_hour_that_is_skipped_or_doubled_fires_once() {
         );
     }
 }
+
+#[test]
+fn as_23_24_a_yearly_letter_comes_a_month_before_the_day_until_the_row_says_stop() {
+    let mut db = TestDb::new();
+    db.bind_invoice();
+    db.clock("2026-01-10 09:00");
+    let mut document = invoice_workflow(
+        "yearly",
+        json!([
+            {"name": "letter", "kind": "letter", "template": "hello", "done_when": "queued",
+             "on": {"anchor": "subject.due_date", "months": -1}},
+            {"name": "a year", "kind": "wait", "on": {"anchor": "previous_done", "months": 12}, "next": "again"},
+            {"name": "again", "kind": "repeat", "back_to": "letter", "max_visits": 3, "exhausted": "end"}
+        ]),
+    );
+    document["stop"] = json!([{"when": "state = 'cancelled'", "reason": "ended"}]);
+    db.install(&document);
+    db.invoice(1, "2026-03-16", "10");
+    db.start("yearly", 1);
+    let letters = "SELECT count(*) FROM wf.outbox";
+    for (at, count) in [
+        ("2026-02-15 23:59", 0),
+        ("2026-02-16 00:00", 1),
+        ("2027-02-15 23:59", 1),
+        ("2027-02-16 00:00", 2),
+    ] {
+        db.at(at);
+        db.expect(letters, &[count]);
+    }
+    db.exec("UPDATE invoice SET state = 'cancelled' WHERE id = 1");
+    db.at("2028-02-17 00:00");
+    db.expect(letters, &[2]);
+    db.expect(
+        "SELECT state, reason FROM probe.cases()",
+        &["cancelled | ended"],
+    );
+}

@@ -92,7 +92,7 @@ fn s23_rcv_16_a_manual_step_without_participant_or_date() {
 }
 
 #[test]
-fn s23_rcv_17_an_automatic_step_with_participant_or_date() {
+fn s23_rcv_17_18_an_automatic_step_with_participant_or_date() {
     refused(
         &with_step(
             json!({"name": "mail", "kind": "email", "template": "hello", "participant": "clerk"}),

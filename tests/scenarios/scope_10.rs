@@ -148,7 +148,7 @@ fn s01_as_05_07_08_09_10_11_one_loop_then_yes() {
 }
 
 #[test]
-fn s02_as_13_after_the_second_no_there_is_no_third_question() {
+fn s02_as_12_13_after_the_second_no_there_is_no_third_question() {
     let mut db = with_answer("A");
     db.at("2027-01-18 10:00");
     db.settle("a_task", None);
@@ -182,7 +182,7 @@ fn s02_as_13_after_the_second_no_there_is_no_third_question() {
 }
 
 #[test]
-fn s03_as_14_option_b_ends_with_its_manual_task() {
+fn s03_as_14_18_option_b_ends_with_its_manual_task() {
     let mut db = with_answer("B");
     db.expect("SELECT * FROM probe.tasks()", NONE);
     let sent = db.send();
@@ -204,7 +204,7 @@ fn s03_as_14_option_b_ends_with_its_manual_task() {
 }
 
 #[test]
-fn s03_as_16_option_c_has_the_same_loop() {
+fn s03_as_16_18_option_c_has_the_same_loop() {
     let mut db = with_answer("C");
     assert_eq!(db.send().len(), 1);
     db.expect(
