@@ -242,7 +242,7 @@ fn the_pages_on_reliability_and_security_name_tests_that_there_are() {
             let Some((file, _)) = after["` (".len()..].split_once(')') else {
                 continue;
             };
-            if !Path::new(file).extension().is_some_and(|e| e == "rs") {
+            if Path::new(file).extension().is_none_or(|e| e != "rs") {
                 continue;
             }
             let source = fs::read_to_string(root().join(file));
