@@ -2,10 +2,10 @@
 # PG_CONFIG says which PostgreSQL (15 to 18) to build for, install into and test with.
 
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
-export PG_CONFIG BENCH
+export PG_CONFIG BENCH PROOF
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop demo-psql test lint install installcheck bench pgspot package clean
+.PHONY: help demo demo-stop demo-psql test torture lint install installcheck bench pgspot package clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo-stop: ## stop the demo and remove it
 
 test: ## run all tests
 	@scripts/test
+
+torture: ## prove the promises of docs/reliability.md at length (hours); PROOF=soak for one of them
+	@scripts/torture
 
 lint: ## check format, code and scripts
 	@scripts/lint
