@@ -211,3 +211,53 @@ fn a_lease_reads_few_pages_with_a_million_messages_waiting_whatever_the_statisti
     db.exec("ANALYZE");
     lease("fresh statistics", &mut db.connect());
 }
+
+#[test]
+fn a_look_for_work_reads_few_pages_when_nothing_of_a_million_is_due_whatever_the_statistics_say() {
+    let mut db = almost_empty();
+    let mut with_old_plans = db.connect();
+    for _ in 0..100 {
+        with_old_plans.run_due();
+    }
+    add_cases(&mut db);
+    // Messages without a contact window, tasks that nobody escalates, holds that somebody has to end, promises that have
+    // been kept, and changes that could not be looked at: the columns that the look asks for are null, or rarely what it wants.
+    db.exec(&format!(
+        "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state, created_at, not_before)
+         SELECT 'invoice', c.key, 'email', '{{}}', c.case_id, 1, visit, 'queued', now(), now()
+         FROM wf.cases AS c, generate_series(1, 4) AS visit WHERE c.key::bigint > 1000000;
+         INSERT INTO wf.tasks (case_id, step_no, visit, title, outcomes, opened_at, created_by)
+         SELECT c.case_id, 1, 1, 'Call', '{{done}}', now(), 'engine' FROM wf.cases AS c WHERE c.key::bigint > 1000000;
+         INSERT INTO wf.holds (case_id, kind, reason, blocks, clock, held_at, held_by)
+         SELECT c.case_id, 'dispute', 'disputed', '{{communication}}', 'run_on', now(), 'engine'
+         FROM wf.cases AS c WHERE c.key::bigint > 1000000;
+         INSERT INTO wf.promises (case_id, subject_id, key, amount, due_on, grace, open_before, breaks_at, made_at, made_by, state)
+         SELECT c.case_id, 1, c.key, 1, current_date, 0, 1, now() - interval '1 day', now(), 'clerk', 'kept'
+         FROM wf.cases AS c WHERE c.key::bigint > 1000000;
+         INSERT INTO wf.inbox (subject_id, key, op, failed_at)
+         SELECT s.subject_id, (9000000 + n)::text, 'u', now() FROM wf.subjects AS s, generate_series(1, {CASES}) AS n;
+         INSERT INTO wf.case_steps (case_id, step_no, visit, state, entered_at, run_at)
+         SELECT c.case_id, 1, 1, 'scheduled', now(), now() + interval '1 year' FROM wf.cases AS c WHERE c.key::bigint > 1000000"
+    ));
+
+    let look = |name: &str, session: &mut Session| {
+        let read = reading(session, Session::run_due);
+        is_bounded(
+            name,
+            &read,
+            &[
+                "outbox",
+                "tasks",
+                "holds",
+                "promises",
+                "case_steps",
+                "cases",
+            ],
+            60,
+        );
+    };
+    look("plans of empty tables", &mut with_old_plans);
+    look("old statistics", &mut db.connect());
+    db.exec("ANALYZE");
+    look("fresh statistics", &mut db.connect());
+}

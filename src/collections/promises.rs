@@ -229,7 +229,7 @@ fn claim(now: DateTime<Utc>) -> Vec<i64> {
          WHERE p.state = 'open' AND p.breaks_at <= $1{scope}
          ORDER BY p.breaks_at LIMIT $2 FOR UPDATE OF c SKIP LOCKED"
     );
-    let rows = spi::query(&sql, &[arg(now), arg(settings::batch_size())]);
+    let rows = spi::query_in_order(&sql, &[arg(now), arg(settings::batch_size())]);
     rows.iter().map(|row| row.must(1)).collect()
 }
 

@@ -52,11 +52,11 @@ pub fn close_windows(run: &mut Run<'_>) -> bool {
     let mut closed = 0;
     let result = run(&mut || {
         as_engine(|| {
-            closed = spi::query(
+            closed = spi::query_in_order(
                 "WITH closed AS (
                      SELECT o.message_id FROM wf.outbox AS o
                      WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after <= wf.now()
-                     LIMIT $1 FOR UPDATE SKIP LOCKED)
+                     ORDER BY o.not_after LIMIT $1 FOR UPDATE SKIP LOCKED)
                  UPDATE wf.outbox AS o SET state = 'deferred', not_before = o.not_after
                  FROM closed AS c WHERE c.message_id = o.message_id",
                 &[arg(settings::batch_size())],
@@ -76,7 +76,7 @@ fn claim(now: DateTime<Utc>, limit: i64) -> Rows {
          WHERE o.state = 'deferred' AND o.not_before <= $1 AND c.state IN ('running', 'completed'){scope}
          ORDER BY o.not_before LIMIT $2 FOR UPDATE OF c SKIP LOCKED"
     );
-    spi::query(&sql, &[arg(now), arg(limit)])
+    spi::query_in_order(&sql, &[arg(now), arg(limit)])
 }
 
 /// A deferred message: its case's index in the batch, its step run, and whether it was rendered once before.

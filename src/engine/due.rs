@@ -61,7 +61,7 @@ fn claim(from: DateTime<Utc>, now: DateTime<Utc>, limit: i64) -> Rows {
          WHERE t.state = 'scheduled' AND t.run_at >= $1 AND t.run_at <= $2{scope}
          ORDER BY t.run_at LIMIT $3 FOR UPDATE OF c SKIP LOCKED"
     );
-    spi::query(&sql, &[arg(from), arg(now), arg(limit)])
+    spi::query_in_order(&sql, &[arg(from), arg(now), arg(limit)])
 }
 
 fn process(mut batch: Batch, run: fn(&mut Batch)) {

@@ -66,12 +66,11 @@ const SINGLE_ROWS: &str = rows_that!("i.packed IS NULL AND i.failed_at IS NULL")
 /// Takes the next rows of transactions from `from` on: for about `limit` changed rows of packed and of single ones
 /// each, so that neither waits for the other's backlog. One process at a time, until its transaction ends.
 pub fn take(from: i64, limit: i64) -> Found {
-    let waiting =
-        "SELECT 1 FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL LIMIT 1";
+    let waiting = "SELECT 1 FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL ORDER BY i.xid LIMIT 1";
     let first = from.to_string();
     let first = first.as_str();
     let before_looking = oldest_running();
-    if spi::query(waiting, &[arg(first)]).is_empty() {
+    if spi::query_in_order(waiting, &[arg(first)]).is_empty() {
         return Found::Rows(Taken {
             entries: Vec::new(),
             read_up_to: before_looking,

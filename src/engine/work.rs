@@ -122,17 +122,21 @@ struct Look {
 /// One statement that finds out, without a transaction id. The time is asked for once (OFFSET keeps the planner from
 /// copying it to each place), and not by wf.now(), which is planned anew with each call.
 fn look_around(state: &WorkerState) -> Look {
-    let rows = spi::query(
+    let rows = spi::query_in_order(
         "SELECT n.now,
-                EXISTS (SELECT FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL),
-                EXISTS (SELECT FROM wf.case_steps AS t
-                        WHERE t.state = 'scheduled' AND t.run_at >= $2 AND t.run_at <= n.now),
-                EXISTS (SELECT FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
-                        WHERE o.state = 'deferred' AND o.not_before <= n.now
-                          AND c.state IN ('running', 'completed')),
-                EXISTS (SELECT FROM wf.outbox AS o
-                        WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after <= n.now),
-                EXISTS (SELECT FROM wf.holds AS h WHERE h.released_at IS NULL AND h.until <= n.now),
+                (SELECT true FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL
+                 ORDER BY i.xid LIMIT 1) IS TRUE,
+                (SELECT true FROM wf.case_steps AS t
+                 WHERE t.state = 'scheduled' AND t.run_at >= $2 AND t.run_at <= n.now
+                 ORDER BY t.run_at LIMIT 1) IS TRUE,
+                (SELECT true FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
+                 WHERE o.state = 'deferred' AND o.not_before <= n.now AND c.state IN ('running', 'completed')
+                 ORDER BY o.not_before LIMIT 1) IS TRUE,
+                (SELECT true FROM wf.outbox AS o
+                 WHERE o.state = 'queued' AND o.not_after IS NOT NULL AND o.not_after <= n.now
+                 ORDER BY o.not_after LIMIT 1) IS TRUE,
+                (SELECT true FROM wf.holds AS h WHERE h.released_at IS NULL AND h.until <= n.now
+                 ORDER BY h.until LIMIT 1) IS TRUE,
                 least((SELECT t.run_at FROM wf.case_steps AS t
                        WHERE t.state = 'scheduled' AND t.run_at > n.now ORDER BY t.run_at LIMIT 1),
                       (SELECT o.not_before FROM wf.outbox AS o
@@ -147,9 +151,11 @@ fn look_around(state: &WorkerState) -> Look {
                       (SELECT t.escalate_at FROM wf.tasks AS t
                        WHERE t.escalate_at > n.now ORDER BY t.escalate_at LIMIT 1)),
                 EXISTS (SELECT FROM wf.clock),
-                EXISTS (SELECT FROM wf.tasks AS t JOIN wf.cases AS c ON c.case_id = t.case_id
-                        WHERE t.escalate_at <= n.now AND c.state IN ('running', 'planned')),
-                EXISTS (SELECT FROM wf.promises AS p WHERE p.state = 'open' AND p.breaks_at <= n.now)
+                (SELECT true FROM wf.tasks AS t JOIN wf.cases AS c ON c.case_id = t.case_id
+                 WHERE t.escalate_at <= n.now AND c.state IN ('running', 'planned')
+                 ORDER BY t.escalate_at LIMIT 1) IS TRUE,
+                (SELECT true FROM wf.promises AS p WHERE p.state = 'open' AND p.breaks_at <= n.now
+                 ORDER BY p.breaks_at LIMIT 1) IS TRUE
          FROM (SELECT coalesce((SELECT c.frozen_at FROM wf.clock AS c), pg_catalog.now()) AS now OFFSET 0) AS n",
         &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
     );

@@ -129,12 +129,14 @@ pub fn end(holds: &[i64], why: Option<&str>, actor: &str) {
 /// Ends the holds that have run out, of cases that nobody else is at; for the worker's tick. Gives back how many cases
 /// there were.
 pub fn release_expired() -> usize {
-    let rows = spi::query(
-        "SELECT DISTINCT h.case_id FROM wf.holds AS h
-         WHERE h.released_at IS NULL AND h.until <= wf.now() LIMIT 1000",
+    let rows = spi::query_in_order(
+        "SELECT h.case_id FROM wf.holds AS h
+         WHERE h.released_at IS NULL AND h.until <= wf.now() ORDER BY h.until LIMIT 1000",
         &[],
     );
-    let cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
+    let mut cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
+    cases.sort_unstable();
+    cases.dedup();
     if cases.is_empty() {
         return 0;
     }

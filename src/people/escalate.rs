@@ -14,7 +14,7 @@ use super::record::announce;
 /// Escalates one batch of tasks of cases that nobody else is at and that are not on hold. Gives back how many.
 pub fn escalate_overdue() -> usize {
     let now = now();
-    let cases = spi::query(
+    let cases = spi::query_in_order(
         "SELECT c.case_id FROM wf.tasks AS t JOIN wf.cases AS c ON c.case_id = t.case_id
          WHERE t.escalate_at <= $1 AND c.state IN ('running', 'planned')
          ORDER BY t.escalate_at LIMIT $2 FOR UPDATE OF c SKIP LOCKED",

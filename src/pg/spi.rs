@@ -228,11 +228,13 @@ pub fn forget() {
 /// For the engine's own statements, whose tables are large and whose batches are small, that is right whatever the
 /// statistics say; a plan made on an empty table or on stale statistics must not read millions of rows. The settings
 /// are set as variables, for SET would cost more than the statement.
-struct ByIndex([bool; PLANNER.len()]);
+struct ByIndex {
+    settings: &'static [*mut bool],
+    before: [bool; IN_ORDER.len()],
+}
 
-/// The planner's settings that are off for the engine's own statements. jit among them: a scan that cannot be avoided
-/// (of a table without an index) counts as so dear that it would be compiled.
-const PLANNER: [*mut bool; 8] = [
+/// The planner's settings that are off for statements whose every part is read in the order of an index.
+const IN_ORDER: &[*mut bool] = &[
     &raw mut pg_sys::enable_seqscan,
     &raw mut pg_sys::enable_bitmapscan,
     &raw mut pg_sys::enable_hashjoin,
@@ -240,19 +242,28 @@ const PLANNER: [*mut bool; 8] = [
     &raw mut pg_sys::enable_hashagg,
     &raw mut pg_sys::enable_material,
     &raw mut pg_sys::enable_memoize,
+    // A scan that cannot be avoided (of a table without an index) counts as so dear that it would be compiled.
     &raw mut pg_sys::jit_enabled,
+    &raw mut pg_sys::enable_sort,
 ];
 
+/// Those that are off for all of the engine's own statements: small arrays may be sorted.
+const BY_INDEX: &[*mut bool] = IN_ORDER.split_at(IN_ORDER.len() - 1).0;
+
 impl ByIndex {
-    fn set() -> Self {
-        // SAFETY: variables of the server, which has one thread; put back when this is dropped, on errors too.
-        Self(PLANNER.map(|setting| unsafe { setting.replace(false) }))
+    fn set(settings: &'static [*mut bool]) -> Self {
+        let mut before = [true; IN_ORDER.len()];
+        for (setting, before) in settings.iter().zip(&mut before) {
+            // SAFETY: variables of the server, which has one thread; put back when this is dropped, on errors too.
+            *before = unsafe { setting.replace(false) };
+        }
+        Self { settings, before }
     }
 }
 
 impl Drop for ByIndex {
     fn drop(&mut self) {
-        for (setting, before) in PLANNER.into_iter().zip(self.0) {
+        for (setting, before) in self.settings.iter().zip(self.before) {
             // SAFETY: as in `set`.
             unsafe { setting.write(before) };
         }
@@ -261,7 +272,15 @@ impl Drop for ByIndex {
 
 /// Runs one of the engine's own statements over its own tables; its plan is kept for the life of the backend.
 pub fn query(sql: &str, args: &[Arg]) -> Rows {
-    let _by_index = ByIndex::set();
+    let _by_index = ByIndex::set(BY_INDEX);
+    query_planned_freely(sql, args)
+}
+
+/// The same for a statement whose every part begins with the first of something (`ORDER BY … LIMIT`), for which there is an
+/// index. What the planner makes of `column <= $1` without knowing the value is a third of the table, and of a column that
+/// is null nearly everywhere that is far from true; so it takes the index only where it has no other way to the order.
+pub fn query_in_order(sql: &str, args: &[Arg]) -> Rows {
+    let _in_order = ByIndex::set(IN_ORDER);
     query_planned_freely(sql, args)
 }
 
