@@ -382,6 +382,38 @@ fn a_text_is_rendered_from_the_data_of_the_moment_it_may_leave() {
 }
 
 #[test]
+fn a_process_that_first_let_a_waiting_message_out_also_runs_the_step_for_others() {
+    let mut db = TestDb::new();
+    db.clock("2026-03-01 10:00");
+    db.bind_invoice();
+    db.install(&edited(
+        invoice_workflow(
+            "mailing",
+            json!([{"name": "mail", "kind": "email", "template": "hello"}]),
+        ),
+        |doc| {
+            doc["contact_window"] = json!({"days": "mon-fri", "from": "08:00", "to": "20:00"});
+            doc["start"] = json!({"when": "state = 'posted'"});
+        },
+    ));
+    db.invoice(1, "2026-04-01", "5");
+    db.run_due();
+    db.expect(STATE, &["deferred"]);
+    db.clock("2026-03-02 08:00");
+    let mut fresh = db.connect();
+    fresh.run_due();
+    db.expect(STATE, &["queued"]);
+    for id in 2..=4 {
+        db.invoice(id, "2026-04-01", "5");
+        fresh.run_due();
+        db.expect(
+            "SELECT count(*) FROM probe.outbox() WHERE state = 'queued'",
+            &[id],
+        );
+    }
+}
+
+#[test]
 fn rcv_28_a_message_of_a_completed_case_also_waits_for_the_next_opening() {
     let mut db = TestDb::new();
     db.clock("2026-03-02 10:00");

@@ -70,6 +70,15 @@ impl Error {
         }
     }
 
+    /// Says at which step it happened.
+    #[must_use]
+    pub fn of_step(self, step: &str) -> Self {
+        Self {
+            message: format!("step \"{step}\": {}", self.message),
+            ..self
+        }
+    }
+
     /// Adds the detail: facts beyond the message, in full sentences.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -1,28 +1,14 @@
 //! The other verbs: advance, branch, cancel, retry, skip.
 
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::{call, given};
+use super::{OpenSteps, call, given};
 use crate::people::must_be_theirs;
 use crate::pg::acting::current_role;
 
 /// Does now what is scheduled for later.
 #[pg_extern(sql = false)]
-fn advance(
-    case_id: Option<i64>,
-    step: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn advance(case_id: Option<i64>, step: Option<String>) -> OpenSteps {
     call(given("case_id", case_id), &|batch, index, _| {
         let token = batch.cases[index].case.step_run(step.as_deref())?;
         let env = batch.context.env();
@@ -32,21 +18,7 @@ fn advance(
 
 /// Takes a named leg of a question, a task with outcomes, or a decision.
 #[pg_extern(sql = false)]
-fn branch(
-    case_id: Option<i64>,
-    step: Option<String>,
-    leg: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn branch(case_id: Option<i64>, step: Option<String>, leg: Option<String>) -> OpenSteps {
     let (step, leg) = (given("step", step), given("leg", leg));
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {
@@ -61,20 +33,7 @@ fn branch(
 
 /// Ends a case for good.
 #[pg_extern(sql = false)]
-fn cancel(
-    case_id: Option<i64>,
-    reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn cancel(case_id: Option<i64>, reason: Option<String>) -> OpenSteps {
     let reason = reason.unwrap_or_else(|| "cancelled".to_owned());
     call(given("case_id", case_id), &|batch, index, _| {
         let case = &mut batch.cases[index].case;
@@ -88,20 +47,7 @@ fn cancel(
 
 /// Takes up a step run that has failed.
 #[pg_extern(sql = false)]
-fn retry(
-    case_id: Option<i64>,
-    step: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn retry(case_id: Option<i64>, step: Option<String>) -> OpenSteps {
     call(given("case_id", case_id), &|batch, index, facts| {
         let token = batch.cases[index].case.step_run(step.as_deref())?;
         let env = batch.context.env();
@@ -113,21 +59,7 @@ fn retry(
 
 /// Leaves a step out.
 #[pg_extern(sql = false)]
-fn skip(
-    case_id: Option<i64>,
-    step: Option<String>,
-    reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn skip(case_id: Option<i64>, step: Option<String>, reason: Option<String>) -> OpenSteps {
     let step = given("step", step);
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {

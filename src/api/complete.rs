@@ -1,7 +1,6 @@
 //! wf.complete and wf.complete_step: settling what is open to a person.
 
 use pgrx::PgSqlErrorCode;
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use workflow_core::game::Settlement;
 
@@ -16,21 +15,7 @@ use crate::pg::types::arg;
 
 /// Settles a task by its id.
 #[pg_extern(sql = false)]
-fn complete(
-    task_id: Option<i64>,
-    outcome: Option<String>,
-    data: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn complete(task_id: Option<i64>, outcome: Option<String>, data: Option<JsonbText>) -> OpenSteps {
     let task = given("task_id", task_id);
     let data = data.map(|d| d.0);
     let (actor, caller) = (actor(), current_role());
@@ -115,17 +100,7 @@ fn complete_step(
     step: Option<String>,
     outcome: Option<String>,
     data: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+) -> OpenSteps {
     let (case, step) = (given("case_id", case_id), given("step", step));
     let data = data.map(|d| d.0);
     let caller = current_role();

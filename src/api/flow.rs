@@ -1,7 +1,6 @@
 //! Events from outside (wf.signal, wf.push_button), and cancelling parts of a case (wf.cancel_step, wf.cancel_phase).
 
 use pgrx::PgSqlErrorCode;
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use workflow_core::game::Settlement;
 use workflow_core::{Error, ErrorCode};
@@ -17,21 +16,7 @@ use crate::pg::raise::raise_as;
 
 /// Something has happened outside: moves the steps of a case that wait for it, or is kept for one that will.
 #[pg_extern(sql = false)]
-fn signal(
-    case_id: Option<i64>,
-    signal: Option<String>,
-    data: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn signal(case_id: Option<i64>, signal: Option<String>, data: Option<JsonbText>) -> OpenSteps {
     send(given("case_id", case_id), &given("signal", signal), data)
 }
 
@@ -42,17 +27,7 @@ fn signal_key(
     key: Option<String>,
     signal: Option<String>,
     data: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+) -> OpenSteps {
     let (name, key) = (given("workflow", workflow), given("key", key));
     let case = as_engine(|| open_case(name, &key));
     send(case, &given("signal", signal), data)
@@ -87,21 +62,7 @@ fn send(case: i64, signal: &str, data: Option<JsonbText>) -> OpenSteps {
 
 /// Pushes a button that is on offer.
 #[pg_extern(sql = false)]
-fn push_button(
-    case_id: Option<i64>,
-    button: Option<String>,
-    data: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn push_button(case_id: Option<i64>, button: Option<String>, data: Option<JsonbText>) -> OpenSteps {
     let button = given("button", button);
     let data = data.map(|d| d.0);
     let caller = current_role();
@@ -129,21 +90,7 @@ fn push_button(
 
 /// Withdraws one open step run.
 #[pg_extern(sql = false)]
-fn cancel_step(
-    case_id: Option<i64>,
-    step: Option<String>,
-    reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn cancel_step(case_id: Option<i64>, step: Option<String>, reason: Option<String>) -> OpenSteps {
     let step = given("step", step);
     let reason = reason.unwrap_or_else(|| "cancelled".to_owned());
     call(given("case_id", case_id), &|batch, index, _| {
@@ -156,21 +103,7 @@ fn cancel_step(
 
 /// Withdraws what is open in a phase.
 #[pg_extern(sql = false)]
-fn cancel_phase(
-    case_id: Option<i64>,
-    phase: Option<String>,
-    reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn cancel_phase(case_id: Option<i64>, phase: Option<String>, reason: Option<String>) -> OpenSteps {
     let phase = given("phase", phase);
     let reason = reason.unwrap_or_else(|| "cancelled".to_owned());
     call(given("case_id", case_id), &|batch, index, facts| {

@@ -21,7 +21,6 @@ use std::panic::AssertUnwindSafe;
 use chrono::{DateTime, Utc};
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::iter::TableIterator;
 use pgrx::name;
 use workflow_core::Error;
 use workflow_core::game::Facts;
@@ -30,22 +29,20 @@ use crate::engine::batch::Batch;
 use crate::engine::{as_engine, context};
 use crate::pg::acting::{current_role, role_name, session_role};
 use crate::pg::raise::{raise, raise_as};
+use crate::pg::rows::Rows;
 use crate::pg::spi;
 use crate::pg::subtransaction::attempt;
 use crate::pg::types::{arg, instant_to_pg};
 
 /// The rows that every call returns: the case's open steps after it.
-pub type OpenSteps = TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
->;
+pub type OpenSteps = Rows<(
+    name!(case_id, i64),
+    name!(state, String),
+    name!(step, Option<String>),
+    name!(visit, Option<i32>),
+    name!(due_at, Option<TimestampWithTimeZone>),
+    name!(task_id, Option<i64>),
+)>;
 
 /// A timestamptz for a result row.
 pub fn timestamp(at: DateTime<Utc>) -> TimestampWithTimeZone {
@@ -101,7 +98,7 @@ pub fn open_steps(case: i64) -> OpenSteps {
             )
         })
         .collect();
-    TableIterator::new(rows)
+    Rows::new(rows)
 }
 
 /// The error of a call on a case that does not exist.

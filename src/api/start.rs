@@ -4,17 +4,16 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use pgrx::PgSqlErrorCode;
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use workflow_core::game::parse_data;
 
-use super::{actor, given, open_steps};
+use super::{OpenSteps, actor, given, open_steps};
 use crate::accounts::{exclusive, strategy, together};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, new_case, new_case_ids};
-use crate::engine::enrol::{Place, account, free_for_call, start_read};
+use crate::engine::enrol::{Place, account, free_for_call};
 use crate::engine::members;
-use crate::engine::reads::{Answers, Purpose, Question};
+use crate::engine::reads::{Answers, Question};
 use crate::engine::versions::{Version, version, workflow};
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
@@ -23,21 +22,7 @@ use crate::settings;
 
 /// Starts a case of a workflow for one row of its subject, now, whatever the start rule says.
 #[pg_extern(sql = false)]
-fn start(
-    workflow: Option<&str>,
-    key: Option<String>,
-    vars: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn start(workflow: Option<&str>, key: Option<String>, vars: Option<JsonbText>) -> OpenSteps {
     let (workflow, key) = (given("workflow", workflow), given("key", key));
     let vars = vars.map(|v| v.0);
     let actor = actor();
@@ -140,17 +125,7 @@ fn start_together(
     workflow: Option<&str>,
     keys: Option<Vec<Option<String>>>,
     vars: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+) -> OpenSteps {
     let (workflow, keys) = (given("workflow", workflow), given("keys", keys));
     let keys: Vec<String> = keys.into_iter().map(|key| given("keys", key)).collect();
     let vars = vars.map(|v| v.0);
@@ -192,11 +167,7 @@ pub fn ask(version: &Rc<Version>, places: &[Place], vars: Option<&str>) -> Answe
     if let Some(vars) = vars {
         parse_data(vars).or_raise();
     }
-    let plan = version
-        .reads
-        .get(Purpose::Start, &version.subject, version.owner, || {
-            start_read(version)
-        });
+    let plan = version.reads.of_start(version);
     let questions: Vec<Question<'_>> = places
         .iter()
         .map(|place| Question {

@@ -1,10 +1,9 @@
 //! Rows that join a case or leave it by somebody's call: wf.add_subject, wf.remove_subject.
 
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
 use super::start::{ask, free, same_account};
-use super::{call, given};
+use super::{OpenSteps, call, given};
 use crate::engine::enrol::account;
 use crate::engine::members;
 use crate::pg::spi;
@@ -12,20 +11,7 @@ use crate::pg::types::arg;
 
 /// Has a row join an open case that may concern several.
 #[pg_extern(sql = false)]
-fn add_subject(
-    case_id: Option<i64>,
-    key: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn add_subject(case_id: Option<i64>, key: Option<String>) -> OpenSteps {
     let key = given("key", key);
     call(given("case_id", case_id), &|batch, index, _| {
         let version = batch.cases[index].version.clone();
@@ -47,21 +33,7 @@ fn add_subject(
 
 /// Takes a row out of a case that concerns several.
 #[pg_extern(sql = false)]
-fn remove_subject(
-    case_id: Option<i64>,
-    key: Option<String>,
-    reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn remove_subject(case_id: Option<i64>, key: Option<String>, reason: Option<String>) -> OpenSteps {
     let key = given("key", key);
     let reason = reason.unwrap_or_else(|| "removed".to_owned());
     call(given("case_id", case_id), &|batch, index, _| {

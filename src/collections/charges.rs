@@ -82,16 +82,7 @@ fn answer(batch: &mut Batch, group: Vec<(usize, &ChargeRequest, Result<Assessed,
         let out = &mut batch.effects;
         match assessed {
             Ok(assessed) => case.charged(request, &assessed, &rows.facts(nth), &env, out),
-            Err(error) => {
-                let step = case.program.step_name(request.step);
-                let error = Error {
-                    message: format!("step \"{step}\": {}", error.message),
-                    ..error
-                };
-                if let Some(token) = case.token_of(request.step, request.visit) {
-                    case.fail(token, &error, &env, out);
-                }
-            }
+            Err(error) => case.refused(request.step, request.visit, error, out),
         }
     }
 }

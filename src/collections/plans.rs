@@ -2,14 +2,14 @@
 
 use chrono::NaiveDate;
 use pgrx::AnyNumeric;
-use pgrx::datum::{Date, TimestampWithTimeZone};
+use pgrx::datum::Date;
 use pgrx::prelude::*;
 use workflow_core::collections::plan::Instalment;
 use workflow_core::{Error, ErrorCode};
 
 use super::by_hand::amount_given;
 use super::promises::day;
-use crate::api::{act, actor, given, open_steps, unknown_case};
+use crate::api::{OpenSteps, act, actor, given, open_steps, unknown_case};
 use crate::engine::as_engine;
 use crate::pg::raise::raise;
 use crate::pg::spi;
@@ -21,17 +21,7 @@ fn agree_plan(
     case_id: Option<i64>,
     due: Option<Vec<Option<Date>>>,
     amounts: Option<Vec<Option<AnyNumeric>>>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+) -> OpenSteps {
     let case = given("case_id", case_id);
     let days: Vec<NaiveDate> = given("due", due)
         .into_iter()

@@ -14,8 +14,8 @@ use workflow_core::game::Facts;
 
 use crate::accounts::exclusive;
 use crate::engine::batch::{Batch, new_case, new_case_ids};
-use crate::engine::enrol::{Place, account, free_for_call, start_read};
-use crate::engine::reads::{Purpose, Question};
+use crate::engine::enrol::{Place, account, free_for_call};
+use crate::engine::reads::Question;
 use crate::engine::versions::{Version, find_workflow};
 use crate::pg::raise::raise;
 use crate::pg::spi;
@@ -28,11 +28,7 @@ type Data = BTreeMap<(Means, String), String>;
 /// many.
 pub fn retry(version: &Rc<Version>, retries: &Retries, keys: &[&str], actor: &str) -> i64 {
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-    let plan = version
-        .reads
-        .get(Purpose::Start, &version.subject, version.owner, || {
-            start_read(version)
-        });
+    let plan = version.reads.of_start(version);
     let questions: Vec<Question<'_>> = keys
         .iter()
         .map(|key| Question {

@@ -2,18 +2,18 @@
 //! opened: now, later, or not on this channel.
 
 use workflow_core::contact::{CALL, Policy, Question, Reach, Verdict, zones_of};
-use workflow_core::game::{CaseState, Event, Facts};
+use workflow_core::game::{Case, CaseState, Env, Event, Facts};
 use workflow_core::kinds::{Channel, DoneWhen};
-use workflow_core::program::StepNo;
+use workflow_core::program::{CompiledStep, StepNo};
 use workflow_core::{Error, ErrorCode};
 
 use super::known::{Asked, Persons};
 use super::policies::Policies;
 use crate::engine::batch::Batch;
 use crate::engine::deferred::{Later, Opened, Ready, Waiting};
-use crate::engine::reads::Purpose;
+use crate::engine::reads::Answers;
 use crate::pg::spi;
-use crate::pg::types::{arg, array, array_of};
+use crate::pg::types::{arg, array, array_of, optional};
 
 /// Has this process ask policies, and no other until the transaction ends. False: another one is at it.
 pub fn take_turn() -> bool {
@@ -41,58 +41,18 @@ pub fn open(
     out: &mut Opened,
 ) {
     let cases: Vec<usize> = waiting.iter().map(|w| w.case).collect();
-    let version = batch.cases[cases[0]].version.clone();
-    let program = version.program.clone();
+    let Some(answers) = batch.ask_step(step, &cases) else {
+        return;
+    };
+    let program = batch.cases[cases[0]].version.program.clone();
     let compiled = program.step(step);
-    let purpose = compiled.map_or(Purpose::Watch, |_| Purpose::Step(step));
-    let plan = version
-        .reads
-        .get(purpose, &version.subject, version.owner, || {
-            compiled.map_or_else(|| program.watch_read(), |step| program.step_read(step))
-        });
-    let answers = batch.ask(&plan, &cases);
-    let policy = policies.of(&program);
     let now = batch.context.now;
+    let (asked, places) = whom(batch, compiled, waiting, &answers);
 
-    // Whom is left to ask about, and where they would be reached; Err: nowhere.
-    let mut asked: Vec<Asked> = Vec::new();
-    let mut places: Vec<(usize, Result<(), String>)> = Vec::new();
-    for (position, one) in waiting.iter().enumerate() {
-        let facts = answers.facts(position);
-        let env = batch.context.env();
-        let case = &mut batch.cases[one.case].case;
-        match case.state {
-            CaseState::Completed => case.subject_changed_after_end(&facts, &mut batch.effects),
-            CaseState::Running => {
-                if case.stop_before_sending(&facts, &env, &mut batch.effects) {
-                    continue;
-                }
-            }
-            _ => continue,
-        }
-        // What a sender has had in hand goes where it was to go.
-        let address = match compiled.filter(|_| one.attempts == 0) {
-            Some(step) => case.address(step, &one.channel, &facts),
-            None => Ok(None),
-        };
-        let (address, place) = match address {
-            Ok(address) => (address, Ok(())),
-            Err(reason) => (None, Err(reason)),
-        };
-        asked.push(Asked {
-            message: one.message,
-            case: case.id,
-            subject: version.subject.name.clone(),
-            key: case.key.clone(),
-            address,
-        });
-        places.push((position, place));
-    }
-    let lookback = policy
-        .as_ref()
-        .ok()
-        .and_then(Option::as_ref)
-        .map(|p| p.lookback_days());
+    let policy = policies.of(&program);
+    let known_policy = policy.as_ref().ok().and_then(Option::as_ref);
+    let lookback = known_policy.map(|policy| policy.lookback_days());
+    let reach = known_policy.map_or_else(Reach::default, |policy| policy.reach());
     let mut persons = match lookback {
         Some(days) => Persons::ask(&asked, now, days),
         None => Persons::default(),
@@ -101,11 +61,6 @@ pub fn open(
     let mut placed: Vec<Placed> = Vec::new();
     let mut refused: Vec<(i64, String)> = Vec::new();
     let mut called: Vec<i64> = Vec::new();
-    let reach = policy
-        .as_ref()
-        .ok()
-        .and_then(Option::as_ref)
-        .map_or_else(Reach::default, |p| p.reach());
     for (nth, (position, place)) in places.into_iter().enumerate() {
         let one = &waiting[position];
         let facts = answers.facts(position);
@@ -128,7 +83,7 @@ pub fn open(
             }
         };
         match verdict {
-            Err(error) => case.message_failed_to_render(step, one.visit, &error, &env, effects),
+            Err(error) => case.message_failed_to_render(step, one.visit, &error, effects),
             Ok(Verdict::Later { at, reason }) => {
                 out.later.push(Later {
                     message: one.message,
@@ -155,43 +110,26 @@ pub fn open(
                 called.push(one.message);
                 case.call_allowed(step, one.visit, &facts, &env, effects);
             }
-            Ok(Verdict::Now(closes)) => {
-                // After the case has ended it goes out as it was, but for rows that it lists and that have been paid.
-                let anew = case.state == CaseState::Running || !case.members.is_empty();
-                let rendered = match compiled.filter(|_| one.attempts == 0 && anew) {
-                    Some(step) => channel(&one.channel)
-                        .and_then(|channel| case.render_on(step, channel, &facts, &env))
-                        .map(|rendering| Some(rendering.payload)),
-                    None => Ok(None),
-                };
-                match rendered {
-                    Ok(payload) => {
-                        out.ready.push(Ready {
-                            message: one.message,
-                            payload,
-                            opens: now,
-                            closes,
-                        });
-                        persons.count(&asked[nth], &one.channel, now);
-                        placed.push(Placed {
-                            asked: nth,
-                            channel: one.channel.clone(),
-                            address: asked[nth].address.clone(),
-                        });
-                        case.message_came_to(
-                            step,
-                            one.visit,
-                            DoneWhen::Queued,
-                            &facts,
-                            &env,
-                            effects,
-                        );
-                    }
-                    Err(error) => {
-                        case.message_failed_to_render(step, one.visit, &error, &env, effects);
-                    }
+            Ok(Verdict::Now(closes)) => match rendered(case, compiled, one, &facts, &env) {
+                Ok(payload) => {
+                    out.ready.push(Ready {
+                        message: one.message,
+                        payload,
+                        opens: now,
+                        closes,
+                    });
+                    persons.count(&asked[nth], &one.channel, now);
+                    placed.push(Placed {
+                        asked: nth,
+                        channel: one.channel.clone(),
+                        address: asked[nth].address.clone(),
+                    });
+                    case.message_came_to(step, one.visit, DoneWhen::Queued, &facts, &env, effects);
                 }
-            }
+                Err(error) => {
+                    case.message_failed_to_render(step, one.visit, &error, effects);
+                }
+            },
         }
     }
     if lookback.is_some() {
@@ -199,6 +137,71 @@ pub fn open(
         note(&placed, &asked, &persons, step, batch);
     }
     withdraw(&refused, &called, batch);
+}
+
+/// Where a message would reach its person; Err: nowhere, and why.
+type Place = Result<(), String>;
+
+/// Whom is left to ask about, each with the position of the message: cases whose row has been paid end instead.
+fn whom(
+    batch: &mut Batch,
+    step: Option<&CompiledStep>,
+    waiting: &[Waiting],
+    answers: &Answers,
+) -> (Vec<Asked>, Vec<(usize, Place)>) {
+    let mut asked: Vec<Asked> = Vec::new();
+    let mut places: Vec<(usize, Place)> = Vec::new();
+    for (position, one) in waiting.iter().enumerate() {
+        let facts = answers.facts(position);
+        let env = batch.context.env();
+        let loaded = &mut batch.cases[one.case];
+        let case = &mut loaded.case;
+        match case.state {
+            CaseState::Completed => case.subject_changed_after_end(&facts, &mut batch.effects),
+            CaseState::Running => {
+                if case.stop_before_sending(&facts, &env, &mut batch.effects) {
+                    continue;
+                }
+            }
+            _ => continue,
+        }
+        // What a sender has had in hand goes where it was to go.
+        let address = match step.filter(|_| one.attempts == 0) {
+            Some(step) => case.address(step, &one.channel, &facts),
+            None => Ok(None),
+        };
+        let (address, place) = match address {
+            Ok(address) => (address, Ok(())),
+            Err(reason) => (None, Err(reason)),
+        };
+        asked.push(Asked {
+            message: one.message,
+            case: case.id,
+            subject: loaded.version.subject.name.clone(),
+            key: case.key.clone(),
+            address,
+        });
+        places.push((position, place));
+    }
+    (asked, places)
+}
+
+/// What a message says now; None: as it was rendered before. After the case has ended it goes out as it was, but for rows
+/// that it lists and that have been paid.
+fn rendered(
+    case: &Case,
+    step: Option<&CompiledStep>,
+    message: &Waiting,
+    facts: &Facts<'_>,
+    env: &Env<'_>,
+) -> Result<Option<String>, Error> {
+    let anew = case.state == CaseState::Running || !case.members.is_empty();
+    match step.filter(|_| message.attempts == 0 && anew) {
+        Some(step) => channel(&message.channel)
+            .and_then(|channel| case.render_on(step, channel, facts, env))
+            .map(|rendering| Some(rendering.payload)),
+        None => Ok(None),
+    }
 }
 
 fn channel(name: &str) -> Result<Channel, Error> {
@@ -212,12 +215,7 @@ fn channel(name: &str) -> Result<Channel, Error> {
 }
 
 /// Where the person of a case may be.
-fn zones(
-    policy: &Policy,
-    case: &workflow_core::game::Case,
-    facts: &Facts<'_>,
-    env: &workflow_core::game::Env<'_>,
-) -> Vec<String> {
+fn zones(policy: &Policy, case: &Case, facts: &Facts<'_>, env: &Env<'_>) -> Vec<String> {
     let column = case.program.roles.time_zone.as_deref();
     let row = column.and_then(|column| facts.row.get(column));
     let otherwise = case.program.document.time_zone.as_deref();
@@ -244,7 +242,7 @@ fn note(placed: &[Placed], asked: &[Asked], persons: &Persons, step: Option<&str
          ON CONFLICT (message_id) WHERE event = 'attempt' AND message_id IS NOT NULL DO UPDATE SET at = excluded.at",
         &[
             arg(batch.context.now),
-            crate::pg::types::optional(step),
+            optional(step),
             arg(batch.actor.as_str()),
             array(placed.iter().map(|p| persons.name(of(p).message))),
             array(placed.iter().map(|p| of(p).subject.as_str())),

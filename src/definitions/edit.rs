@@ -15,19 +15,17 @@ use crate::engine::versions;
 use crate::pg::acting::current_role;
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
+use crate::pg::rows::Rows;
 use crate::pg::spi;
 use crate::pg::types::arg;
 
 /// What every editing function returns: the draft, how many findings it has, and what leads elsewhere than before.
-type Edited = TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
->;
+type Edited = Rows<(
+    name!(workflow, String),
+    name!(version, i32),
+    name!(findings, i32),
+    name!(changes, Vec<String>),
+)>;
 
 /// Makes a draft of a new workflow: one phase with one step.
 #[pg_extern(sql = false)]
@@ -35,15 +33,7 @@ fn create_workflow(
     workflow: Option<&str>,
     subject: Option<&str>,
     fields: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+) -> Edited {
     let (name, subject) = (given("workflow", workflow), given("subject", subject));
     let fields = read(fields);
     let (caller, actor) = (current_role(), actor());
@@ -56,18 +46,7 @@ fn create_workflow(
 
 /// Changes fields of the workflow itself.
 #[pg_extern(sql = false)]
-fn set_workflow(
-    workflow: Option<&str>,
-    fields: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+fn set_workflow(workflow: Option<&str>, fields: Option<JsonbText>) -> Edited {
     let fields = read(Some(given("fields", fields)));
     change(workflow, Edit::SetWorkflow { fields })
 }
@@ -138,15 +117,7 @@ fn add_phase(
     phase: Option<&str>,
     after: Option<&str>,
     before: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+) -> Edited {
     let phase = given("phase", phase);
     let place = Place { after, before };
     change(workflow, Edit::AddPhase { phase, place })
@@ -154,38 +125,14 @@ fn add_phase(
 
 /// Gives a phase another name.
 #[pg_extern(sql = false)]
-fn rename_phase(
-    workflow: Option<&str>,
-    phase: Option<&str>,
-    new_name: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+fn rename_phase(workflow: Option<&str>, phase: Option<&str>, new_name: Option<&str>) -> Edited {
     let (phase, new_name) = (given("phase", phase), given("new_name", new_name));
     change(workflow, Edit::RenamePhase { phase, new_name })
 }
 
 /// Removes a phase with its steps.
 #[pg_extern(sql = false)]
-fn remove_phase(
-    workflow: Option<&str>,
-    phase: Option<&str>,
-    instead: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+fn remove_phase(workflow: Option<&str>, phase: Option<&str>, instead: Option<&str>) -> Edited {
     let phase = given("phase", phase);
     change(workflow, Edit::RemovePhase { phase, instead })
 }
@@ -200,15 +147,7 @@ fn add_step(
     phase: Option<&str>,
     after: Option<&str>,
     before: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+) -> Edited {
     let (step, kind) = (given("step", step), given("kind", kind));
     let edit = Edit::AddStep {
         step,
@@ -222,19 +161,7 @@ fn add_step(
 
 /// Changes fields of a step.
 #[pg_extern(sql = false)]
-fn set_step(
-    workflow: Option<&str>,
-    step: Option<&str>,
-    fields: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+fn set_step(workflow: Option<&str>, step: Option<&str>, fields: Option<JsonbText>) -> Edited {
     let step = given("step", step);
     let fields = read(Some(given("fields", fields)));
     change(workflow, Edit::SetStep { step, fields })
@@ -248,15 +175,7 @@ fn move_step(
     phase: Option<&str>,
     after: Option<&str>,
     before: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+) -> Edited {
     let step = given("step", step);
     let place = Place { after, before };
     change(workflow, Edit::MoveStep { step, phase, place })
@@ -264,19 +183,7 @@ fn move_step(
 
 /// Removes a step.
 #[pg_extern(sql = false)]
-fn remove_step(
-    workflow: Option<&str>,
-    step: Option<&str>,
-    instead: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+fn remove_step(workflow: Option<&str>, step: Option<&str>, instead: Option<&str>) -> Edited {
     let step = given("step", step);
     change(workflow, Edit::RemoveStep { step, instead })
 }
@@ -289,15 +196,7 @@ fn add_transition(
     to_step: Option<&str>,
     outcome: Option<&str>,
     condition: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+) -> Edited {
     let (from, to) = (given("from_step", from_step), given("to_step", to_step));
     let edit = Edit::AddTransition {
         from,
@@ -314,15 +213,7 @@ fn remove_transition(
     workflow: Option<&str>,
     from_step: Option<&str>,
     outcome: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-        name!(changes, Vec<String>),
-    ),
-> {
+) -> Edited {
     let from = given("from_step", from_step);
     change(workflow, Edit::RemoveTransition { from, outcome })
 }
@@ -368,7 +259,7 @@ fn change(workflow: Option<&str>, edit: Edit<'_>) -> Edited {
 /// Saves a document as wf.define does.
 fn saved(text: &str, changes: Vec<String>, caller: Oid, actor: &str) -> Edited {
     let (name, version, findings) = save_document(text, caller, actor);
-    TableIterator::once((name, version, findings, changes))
+    Rows::once((name, version, findings, changes))
 }
 
 fn read(fields: Option<JsonbText>) -> Fields {

@@ -25,40 +25,28 @@ use crate::engine::versions::{WorkflowRow, find_workflow, workflow};
 use crate::pg::acting::{acts_for, current_role, role_name};
 use crate::pg::json::{JsonText, JsonbText};
 use crate::pg::raise::{OrRaise, raise, raise_as};
+use crate::pg::rows::Rows;
 use crate::pg::spi;
 use crate::pg::types::arg;
 
-type Defined = TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-    ),
->;
+/// What defining, importing and saving return: the draft, and how many findings it has.
+type Defined = Rows<(
+    name!(workflow, String),
+    name!(version, i32),
+    name!(findings, i32),
+)>;
 
-type FindingRows = TableIterator<
-    'static,
-    (
-        name!(severity, String),
-        name!(place, String),
-        name!(message, String),
-        name!(hint, String),
-    ),
->;
+/// What is wrong with a document, or may be.
+type FindingRows = Rows<(
+    name!(severity, String),
+    name!(place, String),
+    name!(message, String),
+    name!(hint, String),
+)>;
 
 /// Saves a document as its workflow's draft.
 #[pg_extern(sql = false)]
-fn define(
-    document: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-    ),
-> {
+fn define(document: Option<String>) -> Defined {
     let text = given("document", document);
     let caller = current_role();
     let actor = actor();
@@ -67,32 +55,13 @@ fn define(
 
 /// The same for a document that is jsonb already.
 #[pg_extern(sql = false)]
-fn define_jsonb(
-    document: Option<JsonbText>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-    ),
-> {
+fn define_jsonb(document: Option<JsonbText>) -> Defined {
     define(document.map(|d| d.0))
 }
 
 /// Saves a document as a new workflow, perhaps under another name; refuses one that exists.
 #[pg_extern(sql = false)]
-fn import(
-    document: Option<String>,
-    name: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(workflow, String),
-        name!(version, i32),
-        name!(findings, i32),
-    ),
-> {
+fn import(document: Option<String>, name: Option<String>) -> Defined {
     let text = given("document", document);
     let caller = current_role();
     let actor = actor();
@@ -136,17 +105,7 @@ fn clone_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
 
 /// Everything that is wrong with a workflow, its draft if it has one.
 #[pg_extern(sql = false)]
-fn validate(
-    workflow: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(severity, String),
-        name!(place, String),
-        name!(message, String),
-        name!(hint, String),
-    ),
-> {
+fn validate(workflow: Option<&str>) -> FindingRows {
     let name = given("workflow", workflow);
     as_engine(|| {
         let latest = latest(name);
@@ -157,17 +116,7 @@ fn validate(
 
 /// Everything that is wrong with a document, without saving it.
 #[pg_extern(sql = false)]
-fn validate_document(
-    document: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(severity, String),
-        name!(place, String),
-        name!(message, String),
-        name!(hint, String),
-    ),
-> {
+fn validate_document(document: Option<String>) -> FindingRows {
     let text = given("document", document);
     let caller = current_role();
     as_engine(|| match Document::parse(&text) {
@@ -238,7 +187,7 @@ fn publish(workflow: Option<&str>) -> i32 {
 }
 
 fn rows(findings: Vec<Finding>) -> FindingRows {
-    TableIterator::new(
+    Rows::new(
         findings
             .into_iter()
             .map(|f| (f.severity.to_string(), f.place, f.message, f.hint)),
@@ -246,7 +195,7 @@ fn rows(findings: Vec<Finding>) -> FindingRows {
 }
 
 fn save(text: &str, caller: pgrx::pg_sys::Oid, actor: &str) -> Defined {
-    TableIterator::once(save_document(text, caller, actor))
+    Rows::once(save_document(text, caller, actor))
 }
 
 /// Saves a document as the draft of the workflow it names: the one way in. Gives back the workflow's name, the draft's

@@ -13,9 +13,9 @@ use workflow_core::program::START;
 use workflow_core::{Error, ErrorCode};
 
 use super::batch::{Batch, new_case, new_case_ids};
-use super::enrol::{Place, account, free_for_call, start_read};
+use super::enrol::{Place, account, free_for_call};
 use super::members;
-use super::reads::{Purpose, Question};
+use super::reads::Question;
 use super::versions::{Version, find_workflow, version};
 use crate::accounts::exclusive;
 use crate::pg::raise::raise;
@@ -131,11 +131,7 @@ fn start_all(
         .iter()
         .map(|request| batch.cases[batch.find(request.case_id)?].case.vars.clone())
         .collect();
-    let plan = version
-        .reads
-        .get(Purpose::Start, &version.subject, version.owner, || {
-            start_read(version)
-        });
+    let plan = version.reads.of_start(version);
     let questions: Vec<Question<'_>> = wanted
         .iter()
         .flat_map(|w| w.places.iter().map(|place| (w.request, place)))
@@ -334,16 +330,7 @@ fn answer(batch: &mut Batch, answers: Answered) {
             (Ok(_), Afterwards::Waits | Afterwards::WaitsForEach) => {}
             // Of a call, which then fails as a whole.
             (Err(error), _) if request.step == START => raise(error),
-            (Err(error), _) => {
-                let step = case.program.step_name(request.step);
-                let error = Error {
-                    message: format!("step \"{step}\": {}", error.message),
-                    ..error
-                };
-                if let Some(token) = case.token_of(request.step, request.visit) {
-                    case.fail(token, &error, &env, out);
-                }
-            }
+            (Err(error), _) => case.refused(request.step, request.visit, error, out),
         }
     }
     for group in go_on.into_values() {

@@ -13,7 +13,7 @@ use workflow_core::program::StepNo;
 use super::context::Context;
 use super::enrol::Place;
 use super::known::Known;
-use super::reads::{Answers, Purpose, Question, ReadPlan};
+use super::reads::{Answers, Question, ReadPlan};
 use super::versions::{Version, version};
 use super::write;
 use super::{another, awaited};
@@ -244,13 +244,17 @@ impl Batch {
     /// Asks what `Program::watch_read` wants to know about some cases of one version.
     pub fn ask_watch(&self, cases: &[usize]) -> Option<Answers> {
         let version = self.cases[*cases.first()?].version.clone();
-        let program = version.program.clone();
-        let plan = version
-            .reads
-            .get(Purpose::Watch, &version.subject, version.owner, || {
-                program.watch_read()
-            });
-        Some(self.ask(&plan, cases))
+        Some(self.ask(&version.reads.of_watch(&version), cases))
+    }
+
+    /// Asks what firing a step wants to know about some cases of one version. A step that the version does not have
+    /// (it was over when the case went over to this version) is a look at the case as a whole.
+    pub fn ask_step(&self, step: StepNo, cases: &[usize]) -> Option<Answers> {
+        let version = &self.cases[*cases.first()?].version;
+        if version.program.step(step).is_none() {
+            return self.ask_watch(cases);
+        }
+        Some(self.ask(&version.reads.of_step(version, step, false), cases))
     }
 
     /// The indexes of the batch's cases by version.

@@ -14,7 +14,6 @@ use super::batch::{Batch, CASE};
 use super::context;
 use super::failures::{blame_message, halving};
 use super::members;
-use super::reads::Purpose;
 use super::simulation;
 use super::work::Run;
 use crate::contact;
@@ -180,17 +179,12 @@ fn waiting(batch: &Batch) -> BTreeMap<(i32, StepNo), Vec<Waiting>> {
 
 fn open(batch: &mut Batch, step: StepNo, waiting: &[Waiting], out: &mut Opened) {
     let cases: Vec<usize> = waiting.iter().map(|w| w.case).collect();
-    let version = batch.cases[cases[0]].version.clone();
-    let program = version.program.clone();
+    let Some(answers) = batch.ask_step(step, &cases) else {
+        return;
+    };
+    let program = batch.cases[cases[0]].version.program.clone();
     // None: its step was over when the case went over to another version. Such a message was rendered before.
     let compiled = program.step(step);
-    let purpose = compiled.map_or(Purpose::Watch, |_| Purpose::Step(step));
-    let plan = version
-        .reads
-        .get(purpose, &version.subject, version.owner, || {
-            compiled.map_or_else(|| program.watch_read(), |step| program.step_read(step))
-        });
-    let answers = batch.ask(&plan, &cases);
     let env = batch.context.env();
     for (position, waiting) in waiting.iter().enumerate() {
         let facts = answers.facts(position);
@@ -246,7 +240,7 @@ fn open(batch: &mut Batch, step: StepNo, waiting: &[Waiting], out: &mut Opened) 
                 &mut batch.effects,
             ),
             Err(error) => {
-                case.message_failed_to_render(step, waiting.visit, &error, &env, &mut batch.effects)
+                case.message_failed_to_render(step, waiting.visit, &error, &mut batch.effects)
             }
         }
     }

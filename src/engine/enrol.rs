@@ -5,10 +5,9 @@ use std::rc::Rc;
 
 use workflow_core::document::{Again, Runs};
 use workflow_core::game::{Facts, STOPPED};
-use workflow_core::program::Read;
 
 use super::batch::{Batch, new_case, new_case_ids};
-use super::reads::{Purpose, Question};
+use super::reads::Question;
 use super::versions::{Version, find_workflow};
 use crate::accounts::{exclusive, together};
 use crate::collections;
@@ -49,11 +48,7 @@ pub fn start_by_rule(
     if candidates.is_empty() {
         return started;
     }
-    let plan = version
-        .reads
-        .get(Purpose::Start, &version.subject, version.owner, || {
-            start_read(version)
-        });
+    let plan = version.reads.of_start(version);
     let questions: Vec<Question<'_>> = candidates
         .iter()
         .map(|place| Question {
@@ -117,13 +112,6 @@ fn without(version: &Version, before: &str, places: &mut Vec<Place>) {
     );
     let had: HashSet<String> = rows.iter().map(|row| row.must(1)).collect();
     places.retain(|place| !had.contains(&place.key));
-}
-
-/// What enrolling reads: the start condition, and the subject's own idea of which rows may have a case.
-pub fn start_read(version: &Version) -> Read {
-    let mut read = version.program.start_read();
-    read.conditions.extend(version.subject.eligible.clone());
-    read
 }
 
 /// The account that a case belongs to.

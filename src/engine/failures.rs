@@ -84,7 +84,6 @@ pub fn blame_message(case: i64, failure: &Failure) {
     as_engine(|| {
         let mut batch = Batch::load_free(&[case], "engine");
         awaited::postpone(&mut batch);
-        let env = batch.context.env();
         let Some(loaded) = batch.cases.first_mut() else {
             return;
         };
@@ -103,7 +102,7 @@ pub fn blame_message(case: i64, failure: &Failure) {
             };
             loaded
                 .case
-                .message_unrenderable(token, &mishap, &env, &mut batch.effects);
+                .message_unrenderable(token, &mishap, &mut batch.effects);
         }
         batch.flush();
     });

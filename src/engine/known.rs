@@ -11,8 +11,7 @@ use workflow_core::game::Facts;
 use workflow_core::program::{START, StepNo};
 
 use super::batch::{Loaded, questions};
-use super::enrol::start_read;
-use super::reads::{Answers, Purpose};
+use super::reads::Answers;
 
 /// The answers that are at hand, by the case's index in its batch.
 #[derive(Default)]
@@ -53,10 +52,7 @@ impl Known {
             return;
         }
         let plan = if step == START {
-            let read = || start_read(version);
-            version
-                .reads
-                .get(Purpose::Start, &version.subject, version.owner, read)
+            version.reads.of_start(version)
         } else {
             let ahead = !self.step_by_step && version.ran_on.get();
             version.reads.of_step(version, step, ahead)

@@ -12,7 +12,7 @@ use workflow_core::game::{Effects, Look, Member, MemberRow};
 use workflow_core::program::{Program, Read};
 
 use super::batch::{Batch, Loaded, questions};
-use super::reads::{Purpose, Question};
+use super::reads::Question;
 use super::versions::Version;
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
@@ -75,11 +75,7 @@ pub fn look(batch: &mut Batch) {
     }
     for indexes in by_version.into_values() {
         let version = batch.cases[indexes[0]].version.clone();
-        let plan = version
-            .reads
-            .get(Purpose::Members, &version.subject, version.owner, || {
-                read(&version)
-            });
+        let plan = version.reads.of_members(&version, || read(&version));
         let of_cases = questions(&batch.cases, &indexes);
         let mut asked: Vec<Question<'_>> = Vec::new();
         for (of_case, index) in of_cases.iter().zip(&indexes) {

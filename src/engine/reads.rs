@@ -69,7 +69,7 @@ impl Answers {
 
 /// What a read is for; plans are kept by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
+enum Purpose {
     Start,
     Watch,
     /// All rows of cases that concern several.
@@ -86,16 +86,34 @@ pub struct ReadPlans {
 }
 
 impl ReadPlans {
-    /// The plan for a purpose, prepared when first asked for.
-    pub fn get(
+    /// What enrolling asks: the start condition, and the subject's own idea of which rows may have a case.
+    pub fn of_start(&self, version: &Version) -> Rc<ReadPlan> {
+        self.whole(Purpose::Start, version, || {
+            let mut read = version.program.start_read();
+            read.conditions.extend(version.subject.eligible.clone());
+            read
+        })
+    }
+
+    /// What a look at a case as a whole asks, whichever step its tokens stand on.
+    pub fn of_watch(&self, version: &Version) -> Rc<ReadPlan> {
+        self.whole(Purpose::Watch, version, || version.program.watch_read())
+    }
+
+    /// What is asked of every row of a case that concerns several.
+    pub fn of_members(&self, version: &Version, read: impl FnOnce() -> Read) -> Rc<ReadPlan> {
+        self.whole(Purpose::Members, version, read)
+    }
+
+    /// A plan that belongs to no step.
+    fn whole(
         &self,
         purpose: Purpose,
-        subject: &Subject,
-        owner: Oid,
+        version: &Version,
         read: impl FnOnce() -> Read,
     ) -> Rc<ReadPlan> {
         self.of(purpose, || {
-            ReadPlan::prepare(subject, owner, [(START, read())])
+            ReadPlan::prepare(&version.subject, version.owner, [(START, read())])
         })
     }
 

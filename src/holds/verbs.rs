@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use workflow_core::game::{Hold, PLAIN};
 
 use super::kinds;
-use crate::api::{actor, given, now, open_steps, unknown_case};
+use crate::api::{OpenSteps, actor, given, now, open_steps, unknown_case};
 use crate::engine::as_engine;
 use crate::engine::batch::lock_waiting;
 use crate::people::must_see;
@@ -22,17 +22,7 @@ fn hold(
     reason: Option<String>,
     until: Option<TimestampWithTimeZone>,
     kind: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+) -> OpenSteps {
     let case = given("case_id", case_id);
     let reason = reason.unwrap_or_else(|| "on hold".to_owned());
     let until = until.map(|at| instant_from_pg(at.into()));
@@ -58,20 +48,7 @@ fn hold(
 
 /// Ends the holds of a case: those of a kind, or all that do not need a manager's word for it.
 #[pg_extern(sql = false)]
-fn release(
-    case_id: Option<i64>,
-    kind: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn release(case_id: Option<i64>, kind: Option<String>) -> OpenSteps {
     let case = given("case_id", case_id);
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
@@ -117,20 +94,7 @@ fn release(
 
 /// Ends one hold.
 #[pg_extern(sql = false)]
-fn release_hold(
-    hold_id: Option<i64>,
-    reason: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(case_id, i64),
-        name!(state, String),
-        name!(step, Option<String>),
-        name!(visit, Option<i32>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-        name!(task_id, Option<i64>),
-    ),
-> {
+fn release_hold(hold_id: Option<i64>, reason: Option<&str>) -> OpenSteps {
     let id = given("hold_id", hold_id);
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {

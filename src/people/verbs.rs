@@ -13,21 +13,19 @@ use crate::api::{actor, given, now, timestamp};
 use crate::engine::as_engine;
 use crate::pg::acting::{acts_for, current_role, role_name};
 use crate::pg::raise::raise_as;
+use crate::pg::rows::Rows;
 use crate::pg::spi;
 use crate::pg::types::{arg, optional};
 
-type Assigned = TableIterator<
-    'static,
-    (
-        name!(task_id, i64),
-        name!(case_id, i64),
-        name!(step, String),
-        name!(participant, Option<String>),
-        name!(claimed_by, Option<String>),
-        name!(substitute, Option<String>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-    ),
->;
+type Assigned = Rows<(
+    name!(task_id, i64),
+    name!(case_id, i64),
+    name!(step, String),
+    name!(participant, Option<String>),
+    name!(claimed_by, Option<String>),
+    name!(substitute, Option<String>),
+    name!(due_at, Option<TimestampWithTimeZone>),
+)>;
 
 /// The row that every call returns.
 fn assigned(task: &Task) -> Assigned {
@@ -49,26 +47,12 @@ fn assigned(task: &Task) -> Assigned {
             )
         })
         .collect();
-    TableIterator::new(rows)
+    Rows::new(rows)
 }
 
 /// Takes a task to work on it.
 #[pg_extern(sql = false)]
-fn claim_task(
-    task_id: Option<i64>,
-    participant: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(task_id, i64),
-        name!(case_id, i64),
-        name!(step, String),
-        name!(participant, Option<String>),
-        name!(claimed_by, Option<String>),
-        name!(substitute, Option<String>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-    ),
-> {
+fn claim_task(task_id: Option<i64>, participant: Option<String>) -> Assigned {
     let task = given("task_id", task_id);
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
@@ -158,21 +142,7 @@ pub fn is_manager(caller: Oid) -> bool {
 
 /// Gives a task back.
 #[pg_extern(sql = false)]
-fn release_task(
-    task_id: Option<i64>,
-    reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(task_id, i64),
-        name!(case_id, i64),
-        name!(step, String),
-        name!(participant, Option<String>),
-        name!(claimed_by, Option<String>),
-        name!(substitute, Option<String>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-    ),
-> {
+fn release_task(task_id: Option<i64>, reason: Option<String>) -> Assigned {
     let task = given("task_id", task_id);
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
@@ -203,18 +173,7 @@ fn delegate_task(
     task_id: Option<i64>,
     participant: Option<String>,
     reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(task_id, i64),
-        name!(case_id, i64),
-        name!(step, String),
-        name!(participant, Option<String>),
-        name!(claimed_by, Option<String>),
-        name!(substitute, Option<String>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-    ),
-> {
+) -> Assigned {
     let (task, to) = (given("task_id", task_id), given("participant", participant));
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
@@ -254,18 +213,7 @@ fn reassign_task(
     task_id: Option<i64>,
     participant: Option<String>,
     reason: Option<String>,
-) -> TableIterator<
-    'static,
-    (
-        name!(task_id, i64),
-        name!(case_id, i64),
-        name!(step, String),
-        name!(participant, Option<String>),
-        name!(claimed_by, Option<String>),
-        name!(substitute, Option<String>),
-        name!(due_at, Option<TimestampWithTimeZone>),
-    ),
-> {
+) -> Assigned {
     let (task, to) = (given("task_id", task_id), given("participant", participant));
     let actor = actor();
     as_engine(|| {

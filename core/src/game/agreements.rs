@@ -328,7 +328,7 @@ impl Case {
             return;
         }
         match self.next_in_plan(step, kind, facts, env) {
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
             Ok(Next::Wait(at)) => {
                 let state = self.waiting();
                 let token = &mut self.tokens[index];
@@ -408,7 +408,7 @@ impl Case {
         if let Value::Object(vars) = vars
             && let Err(error) = self.merge_vars(vars)
         {
-            return self.fail(index, &error, env, out);
+            return self.fail(index, &error, out);
         }
         self.done(index, outcome, facts, env, out);
     }

@@ -117,7 +117,7 @@ impl Case {
         if !vars.is_empty()
             && let Err(error) = self.merge_vars(vars)
         {
-            return self.fail(index, &error, env, out);
+            return self.fail(index, &error, out);
         }
         let detail = json!({ "workflow": step.kind.workflow(), "case": awaited.last }).to_string();
         let token = self.finish(index, Event::StepDone, outcome, Some(detail), env, out);

@@ -92,6 +92,17 @@ pub struct Mishap<'a> {
     pub hint: Option<&'a str>,
 }
 
+impl<'a> From<&'a Error> for Mishap<'a> {
+    fn from(error: &'a Error) -> Self {
+        Self {
+            sqlstate: error.code.sqlstate(),
+            message: &error.message,
+            detail: error.detail.as_deref(),
+            hint: error.hint.as_deref(),
+        }
+    }
+}
+
 /// A case, loaded.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -220,13 +231,13 @@ impl Case {
             .and_then(|l| l.target);
         match target {
             Some(target) => self.arrive(target, facts, env, out),
-            None => self.open_end(token, outcome, env, out),
+            None => self.open_end(token, outcome, out),
         }
     }
 
     /// A leg that leads nowhere. Publishing refuses such a version; should one run all the same, the case must not
     /// stand still in silence.
-    fn open_end(&mut self, token: &Token, outcome: &str, env: &Env<'_>, out: &mut Effects) {
+    fn open_end(&mut self, token: &Token, outcome: &str, out: &mut Effects) {
         let mut back = token.clone();
         back.run_at = None;
         self.tokens.push(back);
@@ -239,7 +250,7 @@ impl Case {
             ),
         )
         .hint("Take another leg with wf.branch, or end the case with wf.cancel.");
-        self.fail(index, &error, env, out);
+        self.fail(index, &error, out);
     }
 
     /// Puts a token on a step and plans it.
@@ -275,7 +286,7 @@ impl Case {
                     out.milestones.push(self.id);
                 }
             }
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
         }
     }
 
@@ -310,15 +321,17 @@ impl Case {
     }
 
     /// Parks a step run for a person, for an error that no repetition would cure.
-    pub fn fail(&mut self, index: usize, error: &Error, _env: &Env<'_>, out: &mut Effects) {
-        let mishap = Mishap {
-            sqlstate: error.code.sqlstate(),
-            message: &error.message,
-            detail: error.detail.as_deref(),
-            hint: error.hint.as_deref(),
-        };
+    pub fn fail(&mut self, index: usize, error: &Error, out: &mut Effects) {
         self.tokens[index].attempts = self.tokens[index].attempts.saturating_add(1);
-        self.park(index, &mishap, out);
+        self.park(index, &error.into(), out);
+    }
+
+    /// Parks a step run, if it is still open, for an error in what it has asked for.
+    pub fn refused(&mut self, step: StepNo, visit: i16, error: Error, out: &mut Effects) {
+        if let Some(index) = self.token_of(step, visit) {
+            let error = error.of_step(self.program.step_name(step));
+            self.fail(index, &error, out);
+        }
     }
 
     /// The database raised an error while a step run was worked on. It is tried again after a pause that doubles each
@@ -344,13 +357,7 @@ impl Case {
 
     /// A message that waited for its window cannot be rendered now: it is withdrawn and its step run parked. wf.retry
     /// then makes a new one.
-    pub fn message_unrenderable(
-        &mut self,
-        index: usize,
-        mishap: &Mishap<'_>,
-        _env: &Env<'_>,
-        out: &mut Effects,
-    ) {
+    pub fn message_unrenderable(&mut self, index: usize, mishap: &Mishap<'_>, out: &mut Effects) {
         let token = &mut self.tokens[index];
         token.attempts = token.attempts.saturating_add(1);
         out.suppressions.push(Suppression {

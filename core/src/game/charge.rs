@@ -27,7 +27,7 @@ impl Case {
                 out.charges.push(request);
                 self.wait(index);
             }
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
         }
     }
 

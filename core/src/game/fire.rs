@@ -188,7 +188,7 @@ impl Case {
                     });
                     self.done(index, "done", facts, env, out);
                 }
-                Err(error) => self.fail(index, &error, env, out),
+                Err(error) => self.fail(index, &error, out),
             },
             Then::Send {
                 channel,
@@ -199,7 +199,7 @@ impl Case {
                 if let Err(error) =
                     self.send(index, step, channel, done_when, otherwise, facts, env, out)
                 {
-                    self.fail(index, &error, env, out);
+                    self.fail(index, &error, out);
                 }
             }
             Then::Instalments(kind) => self.instalments(index, step, kind, facts, env, out),
@@ -261,7 +261,7 @@ impl Case {
     ) {
         let escalate_at = match self.escalation(step, self.tokens[index].due_at, facts, env) {
             Ok(at) => at,
-            Err(error) => return self.fail(index, &error, env, out),
+            Err(error) => return self.fail(index, &error, out),
         };
         let token = &mut self.tokens[index];
         token.state = TokenState::Open;

@@ -363,7 +363,7 @@ impl Case {
             .map_err(Error::clone)
             .and_then(|facts| self.planned_anew(index, facts, env));
         match planned {
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
             Ok(None) => {}
             Ok(Some((run_at, due_at, escalate_at))) => {
                 let before = (token.run_at, token.due_at);

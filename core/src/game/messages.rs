@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::case::{Case, Mishap};
+use super::case::Case;
 use super::effects::{Effects, Event};
 use super::fire::UNDELIVERABLE;
 use super::states::TokenState;
@@ -70,7 +70,7 @@ impl Case {
         {
             self.done(index, UNDELIVERABLE, facts, env, out);
         } else {
-            self.fail(index, error, env, out);
+            self.fail(index, error, out);
         }
     }
 
@@ -80,19 +80,12 @@ impl Case {
         step: StepNo,
         visit: i16,
         error: &Error,
-        env: &Env<'_>,
         out: &mut Effects,
     ) {
         let Some(index) = self.sending(step, visit) else {
             return;
         };
-        let mishap = Mishap {
-            sqlstate: error.code.sqlstate(),
-            message: &error.message,
-            detail: error.detail.as_deref(),
-            hint: error.hint.as_deref(),
-        };
-        self.message_unrenderable(index, &mishap, env, out);
+        self.message_unrenderable(index, &error.into(), out);
     }
 
     pub(super) fn sending(&self, step: StepNo, visit: i16) -> Option<usize> {

@@ -36,7 +36,7 @@ impl Case {
             };
             let vars = [(name.to_owned(), value)].into_iter().collect();
             if let Err(error) = self.merge_vars(vars) {
-                return self.fail(index, &error, env, out);
+                return self.fail(index, &error, out);
             }
         }
         let leg = step.kind.leg_of(&text);

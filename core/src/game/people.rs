@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::case::Case;
 use super::effects::{AssignmentRow, DocumentRow, Effects, NotificationRow};
 use super::{Env, Facts};
-use crate::dates::{AnchorValue, DateContext};
+use crate::dates::AnchorValue;
 use crate::program::{CompiledStep, inline_name};
 use crate::{Error, ErrorCode};
 
@@ -22,14 +22,7 @@ impl Case {
         let (Some(rule), Some(due)) = (&step.people.escalation, due_at) else {
             return Ok(None);
         };
-        let context = DateContext {
-            zone: self.zone(facts, env),
-            zones: env.zones,
-            calendars: env.calendars,
-            default_calendar: self.program.default_calendar(),
-            default_roll: self.program.default_roll(),
-        };
-        let at = rule.resolve(AnchorValue::Instant(due), &context);
+        let at = rule.resolve(AnchorValue::Instant(due), &self.date_context(facts, env));
         at.map(Some).map_err(|error| Error {
             message: format!("step \"{}\", escalate: {}", step.name, error.message),
             ..error
@@ -120,7 +113,7 @@ impl Case {
                 });
                 self.done(index, "done", facts, env, out);
             }
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
         }
     }
 
@@ -152,7 +145,7 @@ impl Case {
                 });
                 self.done(index, "done", facts, env, out);
             }
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
         }
     }
 

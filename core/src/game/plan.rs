@@ -63,10 +63,7 @@ impl Case {
             None => Ok(When::Now),
             Some(rule) => self.date_for(rule, token.entered_at, opened, facts, env),
         };
-        let place = |error: Error| Error {
-            message: format!("step \"{}\": {}", step.name, error.message),
-            ..error
-        };
+        let place = |error: Error| error.of_step(&step.name);
         let start = date(&step.on, None).map_err(place)?;
         let opened = match start {
             When::At(at) => at.max(token.entered_at),

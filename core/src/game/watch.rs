@@ -106,7 +106,7 @@ impl Case {
             | TokenState::Failed => return,
         }
         match self.plan(step, &self.tokens[index], facts, env) {
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
             Ok(dates) => {
                 let token = &mut self.tokens[index];
                 let before = (token.run_at, token.due_at);
@@ -168,7 +168,7 @@ impl Case {
             return;
         }
         match self.planned_start(self.tokens[index].entered_at, facts, env) {
-            Err(error) => self.fail(index, &error, env, out),
+            Err(error) => self.fail(index, &error, out),
             Ok(at) => {
                 let old = self.tokens[index].due_at;
                 if old == at {

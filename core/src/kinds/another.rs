@@ -4,9 +4,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::control::OTHERWISE;
-use super::manual::{Choice, check_names, legs};
-use super::{Afterwards, Firing, Leg, StepKind, Then};
+use super::manual::Choice;
+use super::{Afterwards, Firing, Leg, StepKind, Then, results};
 use crate::finding::Findings;
 
 /// The most links that a chain of cases may have by one workflow.
@@ -129,15 +128,7 @@ impl StepKind for SubWorkflow {
         "sub_workflow"
     }
     fn legs(&self) -> Vec<Leg> {
-        if self.outcomes.is_empty() && self.otherwise.is_none() {
-            return vec![Leg::next("done")];
-        }
-        let mut legs = legs(&self.outcomes);
-        legs.push(Leg {
-            target: self.otherwise.clone(),
-            ..Leg::next(OTHERWISE)
-        });
-        legs
+        results::legs(&self.outcomes, self.otherwise.as_deref())
     }
     fn workflow(&self) -> Option<&str> {
         Some(&self.workflow)
@@ -146,34 +137,15 @@ impl StepKind for SubWorkflow {
         true
     }
     fn leg_of<'a>(&'a self, outcome: &'a str) -> &'a str {
-        if self.outcomes.iter().any(|known| known.name == outcome) {
-            outcome
-        } else if self.outcomes.is_empty() && self.otherwise.is_none() {
-            "done"
-        } else {
-            OTHERWISE
-        }
+        results::leg_of(&self.outcomes, outcome)
     }
     fn takes(&self) -> &[String] {
         &self.take
     }
     fn check(&self, place: &str, findings: &mut Findings) {
         check(place, &self.workflow, 1, findings);
-        check_names(place, "outcome", &self.outcomes, findings);
-        if self.outcomes.iter().any(|known| known.name == OTHERWISE) {
-            findings.error(
-                place,
-                format!("an outcome is called \"{OTHERWISE}\""),
-                "Name in otherwise the step that all other outcomes lead to.",
-            );
-        }
-        if self.outcomes.is_empty() && self.otherwise.is_some() {
-            findings.error(
-                place,
-                "there is an otherwise, and there are no outcomes",
-                "Name the outcomes that lead elsewhere, or say in next where all of them lead.",
-            );
-        }
+        let otherwise = self.otherwise.as_deref();
+        results::check(place, "outcomes", &self.outcomes, otherwise, findings);
         if self.take.iter().any(|name| name.trim().is_empty()) {
             findings.error(
                 place,

@@ -16,6 +16,7 @@ mod manual;
 mod message;
 mod people;
 mod record;
+mod results;
 mod sql;
 mod strategy;
 

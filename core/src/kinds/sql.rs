@@ -3,9 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::control::OTHERWISE;
-use super::manual::{Choice, check_names, legs};
-use super::{Call, Firing, Leg, StepKind, Then};
+use super::manual::Choice;
+use super::{Call, Firing, Leg, StepKind, Then, results};
 use crate::finding::Findings;
 
 /// Has the database work out an SQL expression for the case, such as a call of a function, as the workflow's owner.
@@ -31,15 +30,7 @@ impl StepKind for Sql {
         "sql"
     }
     fn legs(&self) -> Vec<Leg> {
-        if self.outcomes.is_empty() {
-            return vec![Leg::next("done")];
-        }
-        let mut legs = legs(&self.outcomes);
-        legs.push(Leg {
-            target: self.otherwise.clone(),
-            ..Leg::next(OTHERWISE)
-        });
-        legs
+        results::legs(&self.outcomes, self.otherwise.as_deref())
     }
     fn call(&self) -> Option<Call<'_>> {
         Some(Call {
@@ -48,13 +39,7 @@ impl StepKind for Sql {
         })
     }
     fn leg_of<'a>(&'a self, outcome: &'a str) -> &'a str {
-        if self.outcomes.is_empty() {
-            "done"
-        } else if self.outcomes.iter().any(|known| known.name == outcome) {
-            outcome
-        } else {
-            OTHERWISE
-        }
+        results::leg_of(&self.outcomes, outcome)
     }
     fn check(&self, place: &str, findings: &mut Findings) {
         if self.call.trim().is_empty() {
@@ -75,21 +60,8 @@ impl StepKind for Sql {
                 "Name the var that takes the result, or leave into out.",
             );
         }
-        check_names(place, "outcome", &self.outcomes, findings);
-        if self.outcomes.iter().any(|known| known.name == OTHERWISE) {
-            findings.error(
-                place,
-                format!("an outcome is called \"{OTHERWISE}\""),
-                "Name in otherwise the step that all other results lead to.",
-            );
-        }
-        if self.outcomes.is_empty() && self.otherwise.is_some() {
-            findings.error(
-                place,
-                "there is an otherwise, and there are no outcomes",
-                "Name the results that lead elsewhere, or say in next where all of them lead.",
-            );
-        }
+        let otherwise = self.otherwise.as_deref();
+        results::check(place, "results", &self.outcomes, otherwise, findings);
     }
     fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
         Then::Call

@@ -21,7 +21,6 @@ use workflow_core::migrate::Migration;
 use crate::api::{actor, given, timestamp};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, CASE};
-use crate::engine::reads::Purpose;
 use crate::engine::versions::{Version, WorkflowRow, version, workflow};
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
@@ -160,9 +159,7 @@ impl Run<'_> {
     /// Asks the rules about each case; gives back those that move, in order, and adds a row for each.
     fn decide(&self, batch: &mut Batch, rows: &mut Vec<Row>) -> Vec<(i64, Moved)> {
         let new = self.new;
-        let plan = new.reads.get(Purpose::Watch, &new.subject, new.owner, || {
-            new.program.watch_read()
-        });
+        let plan = new.reads.of_watch(new);
         let all: Vec<usize> = (0..batch.cases.len()).collect();
         let answers = batch.ask(&plan, &all);
         let past = self.past(batch);

@@ -227,7 +227,7 @@ impl Play {
                 let rendered = self.ask(&read, |case, facts, env, out| {
                     let rendered = case.render(compiled, facts, env);
                     if let Err(error) = &rendered {
-                        case.message_failed_to_render(*step, *visit, error, env, out);
+                        case.message_failed_to_render(*step, *visit, error, out);
                     }
                     rendered.is_ok()
                 });
