@@ -41,11 +41,9 @@ pub fn ensure(at: DateTime<Utc>) {
     let Some(next) = first.checked_add_months(Months::new(1)) else {
         return;
     };
-    // Two transactions may get here at once; the second waits for the first and then finds the month.
-    spi::query(
-        "SELECT pg_catalog.pg_advisory_xact_lock('wf.history'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)",
-        &[],
-    );
+    // Two transactions may get here at once; the second waits for the first and then finds the month. ATTACH takes the same
+    // lock. One that has no table behind it would not do: with that of a table come the changes of others to the catalogue.
+    spi::execute_once("LOCK TABLE ONLY wf.history IN SHARE UPDATE EXCLUSIVE MODE");
     if exists() {
         return;
     }

@@ -6,6 +6,7 @@ mod clients;
 mod crashes;
 mod facts;
 mod flows;
+mod found;
 mod measures;
 mod replay;
 mod soak;
