@@ -17,4 +17,4 @@ CREATE TYPE wf.history_event AS ENUM (
     'step_done', 'step_skipped', 'step_failed', 'step_retried', 'step_cancelled', 'rescheduled', 'signalled',
     'subject_joined', 'subject_left',
     'message_suppressed', 'message_bounced', 'message_dead',
-    'task_claimed', 'task_released', 'task_delegated', 'task_reassigned', 'task_escalated', 'assigned');
+    'task_claimed', 'task_released', 'task_delegated', 'task_reassigned', 'task_escalated', 'assigned', 'case_erased');

@@ -49,6 +49,7 @@ BEGIN
                 define,import,clone,publish,enable,disable,
                 create_workflow,set_workflow,rename_workflow,drop_workflow,add_phase,rename_phase,remove_phase,
                 charge,waive_charge,promise,withdraw_promise,agree_plan,dispute,settle_dispute,
+                erase_account,verify_history,history_head,
                 add_step,set_step,move_step,remove_step,add_transition,remove_transition,save,discard}';
             tables := tables || '{case_links,section_places,notes,documents,absences,members,charges,tasks,holds,hold_kinds,
                 contact_policies,contact_choices,contact_log,contact_stops}'::text[];
@@ -62,7 +63,7 @@ BEGIN
             functions := '{now,take_alerts,lease_messages,ack_messages,fail_messages,report_delivery,opt_out,opt_in}';
             views := '{}';
         WHEN 'reader' THEN
-            functions := '{_every_case,_sees_all,_my_cases,_my_tasks,now,workers,diagram,explain}';
+            functions := '{_every_case,_sees_all,_my_cases,_my_tasks,now,workers,diagram,explain,verify_history,history_head}';
             tables := tables || '{charges,promises,disputes}'::text[];
         ELSE
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',

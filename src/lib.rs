@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 
 mod accounts;
 mod api;
+mod audit;
 #[cfg(any(test, feature = "pg_test"))]
 mod catalogue_tests;
 mod collections;
@@ -149,19 +150,25 @@ extension_sql_file!(
     requires = ["accounts"]
 );
 extension_sql_file!(
-    "../sql/60_views.sql",
-    name = "views",
+    "../sql/59_audit.sql",
+    name = "audit",
     requires = ["collections"]
 );
+extension_sql_file!("../sql/60_views.sql", name = "views", requires = ["audit"]);
 extension_sql_file!(
     "../sql/61_views_comments.sql",
     name = "views_comments",
     requires = ["views"]
 );
 extension_sql_file!(
+    "../sql/62_audit_views.sql",
+    name = "audit_views",
+    requires = ["views_comments"]
+);
+extension_sql_file!(
     "../sql/65_roles.sql",
     name = "roles",
-    requires = ["views_comments"]
+    requires = ["audit_views"]
 );
 extension_sql_file!("../sql/70_dump.sql", name = "dump", requires = ["roles"]);
 extension_sql_file!("../sql/95_finish.sql", name = "finish", finalize);

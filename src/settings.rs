@@ -17,6 +17,7 @@ static TIME_ZONE: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"Europe/Amsterdam"));
 static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(60);
 static RETRY_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(10);
+static REASON: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TEMPLATE_FUEL: GucSetting<i32> = GucSetting::<i32>::new(50_000);
 
 /// Defines the settings. Called once when the library is loaded, preloaded or not.
@@ -105,6 +106,14 @@ pub fn define() {
         GucContext::Suset,
         GucFlags::empty(),
     );
+    GucRegistry::define_string_guc(
+        c"workflow_engine.reason",
+        c"Why the calls of this session, or transaction, are made: for history.",
+        c"It stands in the rows of history that a call writes and that have no reason of their own. Set it with SET LOCAL.",
+        &REASON,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
     // SAFETY: a constant C string. From here on a misspelt workflow_engine.* is reported, not silently kept.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"workflow_engine".as_ptr()) };
 }
@@ -152,6 +161,12 @@ pub fn naptime() -> Duration {
 /// The wait before the first retry; each further one doubles it. `workflow_engine.retry_backoff`.
 pub fn retry_backoff() -> Duration {
     seconds(RETRY_BACKOFF.get())
+}
+
+/// Why calls are made, if the session says so. `workflow_engine.reason`.
+pub fn reason() -> Option<String> {
+    let reason = REASON.get()?.to_string_lossy().into_owned();
+    (!reason.is_empty()).then_some(reason)
 }
 
 /// Instructions that one template may take. `workflow_engine.template_fuel`.

@@ -22,6 +22,7 @@ use chrono::{DateTime, Utc};
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::name;
+use pgrx::pg_sys::Oid;
 use workflow_core::Error;
 use workflow_core::game::Facts;
 
@@ -65,11 +66,21 @@ pub fn given<T>(name: &str, value: Option<T>) -> T {
 
 /// Who acts, for history: the role that logged in, and the effective one if it is another.
 pub fn actor() -> String {
-    let (session, current) = (role_name(session_role()), role_name(current_role()));
+    let (session, current) = (unmistakable(session_role()), unmistakable(current_role()));
     if session == current {
         session
     } else {
         format!("{session} as {current}")
+    }
+}
+
+/// The name of a role, in quotes where it could be taken for two of them, or for the engine.
+fn unmistakable(role: Oid) -> String {
+    let name = role_name(role);
+    if name == "engine" || name.contains(" as ") || name.starts_with('"') {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    } else {
+        name
     }
 }
 

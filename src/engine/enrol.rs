@@ -137,15 +137,15 @@ struct Latest {
     stopped: bool,
 }
 
-/// The latest cases of those keys that have one.
+/// The latest cases of those keys that have one. Of a case that retention has removed, its place says how it came out.
 fn latest(version: &Version, keys: &[&str]) -> HashMap<String, Latest> {
     let rows = spi::query(
-        "SELECT s.key, c.case_id, c.ended_at IS NULL AND s.departure IS NULL,
+        "SELECT s.key, s.case_id, c.ended_at IS NULL AND s.departure IS NULL,
                 coalesce(s.departure ->> 'outcome', c.outcome) IS NOT DISTINCT FROM $4 AND NOT EXISTS (
-                    SELECT FROM wf.case_subjects AS p JOIN wf.cases AS e ON e.case_id = p.case_id
+                    SELECT FROM wf.case_subjects AS p LEFT JOIN wf.cases AS e ON e.case_id = p.case_id
                     WHERE p.key = s.key AND p.subject_id = $2 AND p.workflow_id = $3 AND p.slot <> 0
                       AND coalesce(p.departure ->> 'outcome', e.outcome) IS DISTINCT FROM $4)
-         FROM wf.case_subjects AS s JOIN wf.cases AS c ON c.case_id = s.case_id
+         FROM wf.case_subjects AS s LEFT JOIN wf.cases AS c ON c.case_id = s.case_id
          WHERE s.key = ANY ($1) AND s.subject_id = $2 AND s.workflow_id = $3 AND s.slot = 0",
         &[
             array(keys.iter().copied()),

@@ -13,11 +13,13 @@
 //! * `members`: the rows of cases that concern several
 //! * `erp_update`, `sql_call`: what steps do in the owner's name
 //! * `simulation`: what differs while the future is tried out
+//! * `chores`: what can wait, such as sealing history
 //! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
 
 mod another;
 mod awaited;
 pub mod batch;
+mod chores;
 pub mod context;
 pub mod deferred;
 mod due;

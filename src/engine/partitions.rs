@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 
+use crate::audit::protect;
 use crate::pg::spi;
 use crate::pg::types::arg;
 
@@ -55,6 +56,13 @@ pub fn ensure(at: DateTime<Utc>) {
     // An API call repeated after the task is done must find out so.
     spi::execute_once(&format!(
         "CREATE INDEX ON wf.{name} (task_id) WHERE task_id IS NOT NULL"
+    ));
+    if protect::is_active() {
+        spi::execute_once(&protect::index_of(&name));
+    }
+    // The trigger for rows comes with the parent's; one for TRUNCATE does not.
+    spi::execute_once(&format!(
+        "CREATE TRIGGER keep_rows BEFORE TRUNCATE ON wf.{name} FOR EACH STATEMENT EXECUTE FUNCTION wf._append_only()"
     ));
     spi::execute_once(&format!(
         "ALTER TABLE wf.history ATTACH PARTITION wf.{name} FOR VALUES FROM ('{first} 00:00+00') TO ('{next} 00:00+00')"

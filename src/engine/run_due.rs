@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 
 use pgrx::prelude::*;
 
+use super::as_engine;
 use super::work::{BUSY, Next, WorkerState, tick};
+use crate::audit::seal;
 use crate::pg::subtransaction::attempt;
 
 /// How often a CALL looks again for what somebody else is at: about two seconds in all.
@@ -38,8 +40,13 @@ fn run_round(first: bool) -> bool {
     match next {
         Next::More => true,
         Next::Idle(Some(BUSY)) => look_again(),
-        Next::Idle(_) => false,
+        Next::Idle(_) => seal_some(),
     }
+}
+
+/// What has been done is sealed at the end of the CALL, if history is. True if there may be more to seal.
+fn seal_some() -> bool {
+    as_engine(|| seal::top().is_some() && seal::seal_some())
 }
 
 /// A worker is at what is due. The caller wants it done when the CALL is over, so the worker gets a while.

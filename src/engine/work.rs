@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::chores::Chores;
 use super::{as_engine, deferred, due, inbox};
 use crate::collections;
 use crate::pg::spi;
@@ -35,6 +36,7 @@ pub struct WorkerState {
     pub inbox_frontier: i64,
     last_now: DateTime<Utc>,
     swept: Option<(Instant, Duration)>,
+    pub chores: Chores,
 }
 
 impl Default for WorkerState {
@@ -51,6 +53,7 @@ impl WorkerState {
             inbox_frontier: 0,
             last_now: DateTime::<Utc>::MIN_UTC,
             swept: None,
+            chores: Chores::new(),
         }
     }
 }
@@ -60,6 +63,7 @@ pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     if let Some(from) = wake::take_wake_from() {
         state.frontier = state.frontier.min(instant_from_pg(from));
     }
+    state.chores.now_and_then(run);
     let mut look = Look::default();
     let looked = run(&mut || look = as_engine(|| look_around(state)));
     if looked.is_err() {

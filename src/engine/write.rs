@@ -1,5 +1,6 @@
 //! Writing a batch: one statement for each kind of row, whatever the number of cases.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use super::{members, partitions, simulation};
 use crate::people;
 use crate::pg::spi;
 use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, labels, random_keys};
+use crate::settings;
 use crate::worker::wake;
 
 /// Writes everything that has happened to the batch's cases.
@@ -418,6 +420,17 @@ fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
         return;
     }
     partitions::ensure(now);
+    // What the engine does by itself has no other reason than the workflow.
+    let reason = if actor == "engine" {
+        None
+    } else {
+        settings::reason()
+    };
+    let detail = rows.iter().map(|row| match &reason {
+        Some(reason) => with_reason(row.detail.as_deref(), reason).map(Cow::Owned),
+        None => row.detail.as_deref().map(Cow::Borrowed),
+    });
+    let detail: Vec<Option<Cow<'_, str>>> = detail.collect();
     spi::query(
         "INSERT INTO wf.history (at, case_id, version_id, step_no, visit, event, outcome, entered_at, due_at,
                                  task_id, actor, detail)
@@ -439,7 +452,17 @@ fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
             array_of(rows.iter().map(|r| r.entered_at)),
             array_of(rows.iter().map(|r| r.due_at)),
             array_of(rows.iter().map(|r| r.task_id)),
-            array_of(rows.iter().map(|r| r.detail.as_deref())),
+            array_of(detail.iter().map(|d| d.as_deref())),
         ],
     );
+}
+
+/// The detail of a row of history with the reason that the caller's session gives, unless it has one of its own.
+fn with_reason(detail: Option<&str>, reason: &str) -> Option<String> {
+    let fields = detail.map_or_else(|| Ok(serde_json::Map::new()), serde_json::from_str);
+    let Ok(mut fields) = fields else {
+        return detail.map(str::to_owned);
+    };
+    fields.entry("reason").or_insert_with(|| reason.into());
+    Some(serde_json::Value::Object(fields).to_string())
 }

@@ -34,7 +34,8 @@ fn after(interval: Interval) -> DateTime<Utc> {
         .map_or(DateTime::<Utc>::MAX_UTC, |row| row.must(1))
 }
 
-fn interval_text(interval: Interval) -> String {
+/// An interval as text that PostgreSQL reads as the same.
+pub fn interval_text(interval: Interval) -> String {
     format!(
         "{} months {} days {} microseconds",
         interval.months(),

@@ -9,6 +9,7 @@ use crate::engine::batch::lock_waiting;
 use crate::engine::{as_engine, partitions};
 use crate::pg::spi;
 use crate::pg::types::{arg, optional};
+use crate::settings;
 
 /// In one case.
 #[pg_extern(sql = false)]
@@ -35,6 +36,8 @@ fn assign(
             return;
         }
         insert(participant, Some(case), None, assignee, &actor);
+        let of_session = settings::reason();
+        let reason = reason.or(of_session.as_deref());
         let detail = json!({
             "participant": participant, "from": before, "to": assignee, "scope": "case", "reason": reason,
         });

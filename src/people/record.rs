@@ -7,6 +7,7 @@ use crate::api::now;
 use crate::engine::partitions;
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
+use crate::settings;
 
 /// A row of history about a task that has changed hands: from whom, to whom, why.
 pub fn history(
@@ -18,6 +19,8 @@ pub fn history(
     reason: Option<&str>,
 ) {
     let mut detail = Map::new();
+    let of_session = settings::reason();
+    let reason = reason.or(of_session.as_deref());
     for (name, value) in [("from", from), ("to", to), ("reason", reason)] {
         if let Some(value) = value {
             detail.insert(name.to_owned(), Value::from(value));

@@ -1,8 +1,52 @@
 //! A subtransaction around work that may fail, for callers that must go on: run_due and the API calls.
 //! The workers do without: they have whole transactions to roll back.
 
+use std::cell::Cell;
+use std::ffi::c_void;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
+
+thread_local! {
+    /// The code of the error that the server reported last. pgrx knows PostgreSQL's own codes only, and takes any other,
+    /// such as one that a function of users raises, for an internal error.
+    static REPORTED: Cell<i32> = const { Cell::new(0) };
+}
+
+/// While it lives, the codes of errors are noted as they are reported.
+pub struct Listening {
+    callback: *mut pg_sys::ErrorContextCallback,
+}
+
+impl Listening {
+    /// Begins to listen; to be dropped in the reverse order of others.
+    pub fn begin() -> Self {
+        REPORTED.set(0);
+        // SAFETY: a link at the head of the server's list, which stays where it is until it is taken off in `drop`.
+        unsafe {
+            let callback = Box::into_raw(Box::new(pg_sys::ErrorContextCallback {
+                previous: pg_sys::error_context_stack,
+                callback: Some(note_code),
+                arg: std::ptr::null_mut(),
+            }));
+            pg_sys::error_context_stack = callback;
+            Self { callback }
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // SAFETY: made by `begin`, and taken off here once; whatever was put on since belonged to what has ended by now.
+        unsafe { pg_sys::error_context_stack = Box::from_raw(self.callback).previous };
+    }
+}
+
+/// Called by the server while it puts an error together. Adds nothing to it.
+unsafe extern "C-unwind" fn note_code(_arg: *mut c_void) {
+    // SAFETY: only called while there is an error.
+    REPORTED.set(unsafe { pg_sys::geterrcode() });
+}
 
 /// What an ERROR said.
 #[derive(Clone, Debug)]
@@ -20,8 +64,12 @@ impl Failure {
             CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
             CaughtError::RustPanic { ereport, .. } => ereport,
         };
+        let code = match (error, REPORTED.get()) {
+            (CaughtError::PostgresError(_), reported) if reported != 0 => reported,
+            _ => report.sql_error_code() as i32,
+        };
         Self {
-            sqlstate: sqlstate_text(report.sql_error_code() as i32),
+            sqlstate: sqlstate_text(code),
             message: report.message().to_owned(),
             detail: report.detail().map(str::to_owned),
             hint: report.hint().map(str::to_owned),
@@ -72,6 +120,7 @@ fn within<T>(
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
         let owner = pg_sys::CurrentResourceOwner;
+        let _listening = Listening::begin();
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
         let body = std::panic::AssertUnwindSafe(body);

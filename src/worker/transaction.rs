@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, PgTryBuilder, pg_sys};
 
-use crate::pg::subtransaction::Failure;
+use crate::pg::subtransaction::{Failure, Listening};
 
 /// How long the same failure is not logged again: a batch that is halved fails many times for one culprit.
 const QUIET: Duration = Duration::from_secs(60);
@@ -24,6 +24,7 @@ thread_local! {
 /// back, the server log says so, and the failure is returned. SIGTERM ends the process as FATAL, past all of this.
 /// A body that only reads assigns no transaction id and writes no WAL.
 pub fn run(body: &mut dyn FnMut()) -> Result<(), Failure> {
+    let _listening = Listening::begin();
     let result = PgTryBuilder::new(AssertUnwindSafe(|| {
         // SAFETY: the way every background worker begins a transaction.
         unsafe {
@@ -70,22 +71,24 @@ fn log(failure: &Failure) {
         failure.message.clone(),
         Instant::now(),
     )));
-    let mut detail = format!("SQLSTATE {}", failure.sqlstate);
-    if let Some(more) = &failure.detail {
-        detail.push_str(": ");
-        detail.push_str(more);
-    }
-    let mut report = ErrorReport::new(
+    let said = if is_the_servers_own(&failure.sqlstate) {
+        failure.message.as_str()
+    } else {
+        "what the error said may hold data of rows, and is not logged"
+    };
+    ErrorReport::new(
         PgSqlErrorCode::ERRCODE_WARNING,
-        format!(
-            "workflow_engine: a transaction was rolled back: {}",
-            failure.message
-        ),
+        format!("workflow_engine: a transaction was rolled back: {said}"),
         "workflow_engine",
     )
-    .set_detail(detail);
-    if let Some(hint) = &failure.hint {
-        report = report.set_hint(hint.clone());
-    }
-    report.report(PgLogLevel::LOG);
+    .set_detail(format!("SQLSTATE {}", failure.sqlstate))
+    .set_hint("A step or a row that keeps failing is listed by wf.incidents, with all that the error said.")
+    .report(PgLogLevel::LOG);
+}
+
+/// Whether errors of this code are about the server, and say so in its words. Others may repeat what stands in rows: a
+/// value that is no number, a row that breaks a constraint, whatever a function of users raises.
+fn is_the_servers_own(sqlstate: &str) -> bool {
+    const CLASSES: [&str; 7] = ["08", "25", "40", "53", "57", "58", "XX"];
+    CLASSES.iter().any(|class| sqlstate.starts_with(class)) || sqlstate == "55P03"
 }
