@@ -107,7 +107,7 @@ COMMENT ON FUNCTION wf._without_words(jsonb) IS 'Internal: the detail of a row o
 -- same). Times are in UTC; JSON writes them alike whatever the session's settings.
 CREATE FUNCTION wf._history_leaves(month date, ids int8multirange, salts bytea)
     RETURNS TABLE (history_id bigint, place integer, leaf bytea)
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
     AS $$
     SELECT h.history_id, p.place,
            sha256(convert_to(json_build_array(
