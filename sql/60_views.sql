@@ -438,7 +438,12 @@ CREATE VIEW wf.health AS
               LEFT JOIN wf.calendar_years AS y ON y.calendar = a.calendar
               GROUP BY a.calendar) AS e
         CROSS JOIN clock AS k
-        WHERE coalesce(e.last_year, 0) < extract(year FROM k.now + interval '1 year'))
+        WHERE coalesce(e.last_year, 0) < extract(year FROM k.now + interval '1 year')
+        UNION ALL
+        SELECT 13, 'contact', CASE WHEN count(*) > 0 THEN 'warning' ELSE 'ok' END, count(*)::text,
+               'stopped, until wf.resume_contact: '
+               || string_agg(CASE s.channel WHEN '*' THEN 'all channels' ELSE s.channel END || ' (' || s.reason || ')', ', ' ORDER BY s.channel)
+        FROM wf.contact_stops AS s)
     SELECT c."check", c.status, c.value, c.detail FROM checks AS c ORDER BY c.position;
 
 -- Every step run is a pair of events, start and complete (or what came instead), with the words of the XES standard for

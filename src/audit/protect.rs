@@ -52,11 +52,8 @@ fn protect_history(active: Option<bool>) {
             return;
         }
         drop(changed);
-        // Months come into being meanwhile: whoever makes one waits for the lock that the engine makes months under.
-        spi::query(
-            "SELECT pg_catalog.pg_advisory_xact_lock('wf.history'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)",
-            &[],
-        );
+        // Months may come into being meanwhile; whoever makes one takes this lock.
+        spi::execute_once("LOCK TABLE ONLY wf.history IN SHARE UPDATE EXCLUSIVE MODE");
         for name in months() {
             if active {
                 spi::execute_once(&index_of(&name));

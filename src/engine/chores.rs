@@ -1,10 +1,10 @@
-//! What can wait: sealing history, and removing what is kept no longer. A worker looks for it every few seconds, however
+//! What can wait: the next month of history, sealing what has happened, and removing what is kept no longer. A worker looks for it every few seconds, however
 //! busy it is, and does one piece of each then, so that it takes its share and no more.
 
 use std::time::{Duration, Instant};
 
-use super::as_engine;
 use super::work::Run;
+use super::{as_engine, context, partitions};
 use crate::audit::{retention, seal};
 use crate::pg::spi;
 
@@ -49,6 +49,7 @@ impl Chores {
                     &[],
                 );
                 if there.first().is_some_and(|row| row.must(1)) {
+                    partitions::ensure_ahead(context::now());
                     seals = seal::top().is_some();
                     removes = retention::is_wanted();
                 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDate, TimeDelta, Utc};
 
 use crate::audit::protect;
 use crate::pg::spi;
@@ -18,6 +18,25 @@ pub fn forget() {
     KNOWN.with_borrow_mut(HashSet::clear);
 }
 
+/// Makes the next month some days before it begins, if there is a present one: whoever is first in a month makes others wait
+/// until their own transaction ends, which may be long for a client.
+pub fn ensure_ahead(now: DateTime<Utc>) {
+    let soon = now + TimeDelta::days(2);
+    if soon.month() != now.month() && exists(&name_of(now)) {
+        ensure(soon);
+    }
+}
+
+fn name_of(at: DateTime<Utc>) -> String {
+    format!("history_{:04}_{:02}", at.year(), at.month())
+}
+
+fn exists(name: &str) -> bool {
+    let sql = "SELECT pg_catalog.to_regclass('wf.' || $1) IS NOT NULL";
+    let rows = spi::query(sql, &[arg(name)]);
+    rows.first().is_some_and(|row| row.must(1))
+}
+
 /// Sees to it that rows of this time have a partition. What exists is remembered until a (sub)transaction is rolled
 /// back, which may have made it.
 pub fn ensure(at: DateTime<Utc>) {
@@ -25,14 +44,8 @@ pub fn ensure(at: DateTime<Utc>) {
     if KNOWN.with_borrow(|known| known.contains(&month)) {
         return;
     }
-    let name = format!("history_{:04}_{:02}", month.0, month.1);
-    let sql = "SELECT pg_catalog.to_regclass('wf.' || $1) IS NOT NULL";
-    let exists = || {
-        spi::query(sql, &[arg(name.as_str())])
-            .first()
-            .is_some_and(|r| r.must(1))
-    };
-    if exists() {
+    let name = name_of(at);
+    if exists(&name) {
         KNOWN.with_borrow_mut(|known| known.insert(month));
         return;
     }
@@ -45,7 +58,7 @@ pub fn ensure(at: DateTime<Utc>) {
     // Two transactions may get here at once; the second waits for the first and then finds the month. ATTACH takes the same
     // lock. One that has no table behind it would not do: with that of a table come the changes of others to the catalogue.
     spi::execute_once("LOCK TABLE ONLY wf.history IN SHARE UPDATE EXCLUSIVE MODE");
-    if exists() {
+    if exists(&name) {
         return;
     }
     // Made apart and then attached: ATTACH takes a lock that lets readers and writers of the other months go on.

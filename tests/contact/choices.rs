@@ -240,6 +240,14 @@ fn a_call_that_must_not_be_made_becomes_a_task_that_says_so() {
         "SELECT title FROM wf.worklist",
         &["Step ring (not by call: opted out of call on 2026-03-02: by letter only)"],
     );
+    // Settling it is no call; one that may be made is.
+    db.settle("ring", None);
+    db.expect("SELECT event FROM wf.contact_log", &["opt_out"]);
+    db.invoice(2, "2026-04-01", "1000");
+    db.start("reach", 2);
+    db.run_due();
+    db.settle("ring", None);
+    db.expect("SELECT event FROM wf.contact_log", &["opt_out", "attempt"]);
 }
 
 #[test]

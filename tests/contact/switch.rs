@@ -19,7 +19,13 @@ fn the_switch_stops_all_contact_in_all_workflows_until_it_is_turned_back() {
     for part in ["a template went wrong", "wf.resume_contact"] {
         assert!(waits.contains(part), "{waits}");
     }
+    let health = "SELECT status, value, detail FROM wf.health WHERE \"check\" = 'contact'";
+    db.expect(
+        health,
+        &["warning | 1 | stopped, until wf.resume_contact: all channels (a template went wrong)"],
+    );
     db.exec("SELECT wf.resume_contact()");
+    db.expect(health, &["ok | 0 | null"]);
     db.exec("SELECT wf.stop_contact('provider is down', 'sms')");
     let leased = db.lease();
     assert_eq!(leased.len(), 1);

@@ -45,6 +45,10 @@ fn s22_arw_18_continue_stops_at_its_limit() {
         &["1", "1"],
     );
     db.expect(
+        "SELECT parent_workflow, workflow, state, relation, key FROM wf.linked_cases ORDER BY case_id",
+        &["a | b | completed | continued | 1", "b | a | completed | continued | 1"],
+    );
+    db.expect(
         "SELECT body FROM wf.notes ORDER BY note_id",
         &["a", "b", "a"],
     );

@@ -53,6 +53,10 @@ fn answer(db: &mut TestDb, answer: &str) {
 fn sub_workflow_waits_and_its_outcome_picks_the_leg() {
     let mut db = checked();
     db.expect(
+        "SELECT parent_workflow, waiting_step, workflow, relation FROM wf.linked_cases",
+        &["main | checked | check | waits"],
+    );
+    db.expect(
         CASES,
         &[
             "main | running | null | null",

@@ -78,6 +78,9 @@ pub struct Memory {
     /// Promises to pay that are open, in the order in which they were made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promises: Vec<OpenPromise>,
+    /// Steps with a call that must not be made, and that is a task to find another way.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub not_called: BTreeSet<String>,
     /// How far its payment plan has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Progress>,

@@ -62,6 +62,7 @@ impl Case {
     ) {
         let program = self.program.clone();
         if let (Some(index), Some(step)) = (self.sending(step, visit), program.step(step)) {
+            self.memory.not_called.remove(&step.name);
             self.make_task(index, step, step.title(), facts, env, out);
         }
     }
@@ -110,6 +111,7 @@ impl Case {
             self.done(index, UNDELIVERABLE, facts, env, out);
         } else if step.is_manual() {
             let title = format!("{} (not by {channel}: {reason})", step.title());
+            self.memory.not_called.insert(step.name.clone());
             self.make_task(index, step, title, facts, env, out);
         } else {
             self.ask_a_person(index, step, reason, reach, out);
@@ -143,9 +145,9 @@ impl Case {
         });
     }
 
-    /// A person has settled a step: a call is a contact.
+    /// A person has settled a step: a call is a contact, unless it must not be made.
     pub(super) fn note_call(
-        &self,
+        &mut self,
         token: &Token,
         step: &CompiledStep,
         event: Event,
@@ -156,6 +158,7 @@ impl Case {
             || self.program.document.contact_policy.is_none()
             || step.kind.contact() != Some(CALL)
             || token.state != TokenState::Open
+            || self.memory.not_called.remove(&step.name)
         {
             return;
         }

@@ -158,6 +158,9 @@ impl Case {
             let name = migration.name(old).to_owned();
             memory.answers.insert(name, answer.clone());
         }
+        for old in &self.memory.not_called {
+            memory.not_called.insert(migration.name(old).to_owned());
+        }
         for (old, who) in &self.memory.settled_by {
             // A migration makes nobody fit to approve their own work.
             let name = migration.name(old).to_owned();
