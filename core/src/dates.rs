@@ -336,6 +336,8 @@ mod time_of_day {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -501,4 +501,6 @@ fn strip_position(message: &str) -> &str {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

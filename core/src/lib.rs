@@ -27,6 +27,8 @@ pub mod edit;
 pub mod error;
 pub mod explain;
 pub mod finding;
+#[cfg(test)]
+mod fuzz;
 pub mod game;
 pub mod guards;
 pub mod kinds;

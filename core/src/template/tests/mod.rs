@@ -1,6 +1,7 @@
 //! Tests of templates as their callers see them, by theme; here is what they share.
 
 mod definitions;
+mod fuzz;
 mod hostile;
 mod random;
 mod rendering;
