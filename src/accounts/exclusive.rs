@@ -131,6 +131,8 @@ pub fn write(cases: &[Loaded], effects: &Effects) {
             wanted.push((loaded, arrival.key.clone()));
         }
     }
+    // As the rows of wf.case_subjects: two who take the same rows wait for each other's first one only.
+    wanted.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
     take(&wanted);
 }
 

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use pgrx::PgSqlErrorCode;
 use workflow_core::document::Subjects;
 
-use crate::engine::batch::{Batch, Loaded, new_case, new_case_ids};
-use crate::engine::enrol::{Place, account};
+use crate::engine::batch::{Batch, Loaded, new_case};
+use crate::engine::enrol::{Place, account, by_rule};
 use crate::engine::members;
 use crate::engine::reads::Answers;
 use crate::engine::versions::Version;
@@ -74,7 +74,12 @@ pub fn start(
         batch.flush();
     }
     let mut batch = Batch::new(actor);
-    for (id, (account, places)) in new_case_ids(groups.len()).into_iter().zip(groups) {
+    let keys = groups.iter().flat_map(|(_, places)| places);
+    let keys = keys.map(|(place, _)| place.key.as_str());
+    let Some(ids) = by_rule(version, groups.len(), keys, busy) else {
+        return started;
+    };
+    for (id, (account, places)) in ids.into_iter().zip(groups) {
         let mut places = places.into_iter();
         let Some((first, answer)) = places.next() else {
             continue;
@@ -130,13 +135,15 @@ pub fn write(cases: &[Loaded]) {
             &[array(ended)],
         );
     }
-    let new: Vec<(&Loaded, &str)> = all()
+    let mut new: Vec<(&Loaded, &str)> = all()
         .filter(|loaded| loaded.before.is_none() && !loaded.case.state.is_over())
         .filter_map(|loaded| Some((loaded, loaded.account.as_deref()?)))
         .collect();
     if new.is_empty() {
         return;
     }
+    // As the rows of wf.case_subjects: two who begin with the same accounts wait for each other's first one only.
+    new.sort_unstable_by_key(|(_, account)| *account);
     let rows = spi::query(
         "INSERT INTO wf.open_accounts (account, workflow_id, case_id)
          SELECT unnest($1::text[]), unnest($2::int[]), unnest($3::bigint[])

@@ -1,6 +1,7 @@
 //! wf.start, for one row or several together, and wf.start_many, for a case each.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use pgrx::PgSqlErrorCode;
@@ -10,14 +11,16 @@ use workflow_core::game::parse_data;
 use super::{OpenSteps, actor, given, open_steps};
 use crate::accounts::{exclusive, strategy, together};
 use crate::engine::as_engine;
-use crate::engine::batch::{Batch, new_case, new_case_ids};
+use crate::engine::batch::{Batch, new_case};
 use crate::engine::enrol::{Place, account, free_for_call};
 use crate::engine::members;
 use crate::engine::reads::{Answers, Question};
+use crate::engine::starting::numbers;
 use crate::engine::versions::{Version, version, workflow};
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
 use crate::pg::spi;
+use crate::pg::subtransaction::attempt;
 use crate::settings;
 
 /// Starts a case of a workflow for one row of its subject, now, whatever the start rule says.
@@ -43,7 +46,7 @@ fn start_many(
     vars: Option<JsonbText>,
 ) -> i64 {
     let (workflow, keys) = (given("workflow", workflow), given("keys", keys));
-    let keys: Vec<String> = keys.into_iter().map(|key| given("keys", key)).collect();
+    let mut keys: Vec<String> = keys.into_iter().map(|key| given("keys", key)).collect();
     let vars = vars.map(|v| v.0);
     let actor = actor();
     as_engine(|| {
@@ -60,20 +63,45 @@ fn start_many(
         let size = usize::try_from(settings::batch_size())
             .unwrap_or(1000)
             .max(1);
+        if keys.len() > size {
+            // Each chunk is written in the order of its keys; so that all of them are, too. See `members::write_new`.
+            keys.sort_unstable();
+        }
         let mut started = 0;
         for chunk in keys.chunks(size) {
             // A connection a chunk, so that its memory goes with it.
             started += spi::connected(|| {
                 let mut chunk = version.subject.canonical_keys(chunk);
                 chunk.retain(|key| seen.insert(key.clone()));
-                let (mut places, _) = free_for_call(&version, &chunk);
-                exclusive::leave_out(&version, &mut places);
-                create(&version, places, vars.as_deref(), &actor).len()
+                start_free(&version, &chunk, vars.as_deref(), &actor)
             });
         }
         i64::try_from(started).unwrap_or(i64::MAX)
     })
 }
+
+/// Starts a case for each of the keys that has none, and says how many. Somebody else may start one of them meanwhile: then
+/// that one is left out as well.
+fn start_free(version: &Rc<Version>, keys: &[String], vars: Option<&str>, actor: &str) -> usize {
+    let start = || {
+        let (mut places, _) = free_for_call(version, keys);
+        exclusive::leave_out(version, &mut places);
+        create(version, places, vars, actor).len()
+    };
+    for _ in 0..MEETINGS {
+        match attempt(AssertUnwindSafe(start)) {
+            Ok(started) => return started,
+            Err(failure) if failure.sqlstate == UNIQUE_VIOLATION => {}
+            Err(failure) => failure.raise(),
+        }
+    }
+    start()
+}
+
+/// How often somebody else may be faster with one of a thousand rows.
+const MEETINGS: u32 = 10;
+
+const UNIQUE_VIOLATION: &str = "23505";
 
 /// The published version of a workflow that is on.
 fn startable(name: &str) -> Rc<Version> {
@@ -199,7 +227,7 @@ fn create(version: &Rc<Version>, places: Vec<Place>, vars: Option<&str>, actor: 
     }
     let answers = ask(version, &places, vars);
     let mut batch = Batch::new(actor);
-    let ids = new_case_ids(places.len());
+    let ids = numbers(version, places.len());
     for (index, (id, place)) in ids.iter().zip(places).enumerate() {
         let facts = answers.facts(index);
         let mut loaded = new_case(*id, version, place, vars.map(str::to_owned));
@@ -227,7 +255,7 @@ fn create_together(
         same_account(version, (&places[0].key, &accounts[0]), (&place.key, other));
     }
     let mut batch = Batch::new(actor);
-    let id = new_case_ids(1)[0];
+    let id = numbers(version, 1)[0];
     let others = places.split_off(1);
     let mut loaded = new_case(id, version, places.remove(0), vars.map(str::to_owned));
     loaded.account = accounts.into_iter().next().flatten();

@@ -13,9 +13,10 @@ use workflow_core::document::Retries;
 use workflow_core::game::Facts;
 
 use crate::accounts::exclusive;
-use crate::engine::batch::{Batch, new_case, new_case_ids};
+use crate::engine::batch::{Batch, new_case};
 use crate::engine::enrol::{Place, account, free_for_call};
 use crate::engine::reads::Question;
+use crate::engine::starting::{Start, start};
 use crate::engine::versions::{Version, find_workflow};
 use crate::pg::raise::raise;
 use crate::pg::spi;
@@ -75,7 +76,10 @@ pub fn retry(version: &Rc<Version>, retries: &Retries, keys: &[&str], actor: &st
         .filter(|index| in_vain.contains(&keys[*index]))
         .filter_map(|index| Some((index, free.remove(&keys[index])?)))
         .collect();
-    let ids = new_case_ids(wanted.len());
+    // Waits for somebody who is dropping the workflow: what is remembered above must go with a start that is put off.
+    let Start::Numbers(ids) = start(version, wanted.len(), true) else {
+        return 0;
+    };
     for ((index, place), id) in wanted.into_iter().zip(ids) {
         let new: BTreeMap<&str, &String> = fresh[index]
             .iter()

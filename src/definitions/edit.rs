@@ -3,21 +3,26 @@
 //!
 //! What an edit makes of a document is in `workflow_core::edit`; here are the rows, the locks and the rights.
 
+use std::panic::AssertUnwindSafe;
+
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use workflow_core::edit::{self, Edit, Fields, Place, apply};
 
-use super::{document_of, latest_of, owned, refuse_existing, save_document, store};
+use super::{
+    document_of, exists_already, latest_of, must_own, owned, refuse_existing, save_document, store,
+};
 use crate::api::{actor, given, now};
-use crate::engine::as_engine;
-use crate::engine::versions;
+use crate::engine::{as_engine, starting, versions};
 use crate::pg::acting::current_role;
 use crate::pg::json::JsonbText;
 use crate::pg::raise::{OrRaise, raise_as};
 use crate::pg::rows::Rows;
 use crate::pg::spi;
+use crate::pg::subtransaction::attempt;
 use crate::pg::types::arg;
+use crate::subjects::subject;
 
 /// What every editing function returns: the draft, how many findings it has, and what leads elsewhere than before.
 type Edited = Rows<(
@@ -63,17 +68,48 @@ fn rename_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
         }
         let text = edit::rename(&document_of(&latest_of(&row)), new_name).or_raise();
         refuse_existing(new_name);
-        spi::query(
-            "UPDATE wf.workflows AS w SET name = $2 WHERE w.workflow_id = $1",
-            &[arg(row.id), arg(new_name)],
-        );
+        give_name(row.id, new_name);
         if let Some(draft) = row.draft {
             store::rewrite_draft(draft, &text);
         }
-        // Compiled versions carry the name for texts and messages.
+        // Compiled versions carry the name for texts and messages. Other processes notice by their subjects' rows.
         versions::forget();
+        touch_subjects(row.id);
         new_name.to_owned()
     })
+}
+
+/// Writes a workflow's new name. Raises 42710 if somebody else has just given it to another one.
+fn give_name(workflow: i32, name: &str) {
+    let given = attempt(AssertUnwindSafe(|| {
+        spi::query(
+            "UPDATE wf.workflows AS w SET name = $2 WHERE w.workflow_id = $1",
+            &[arg(workflow), arg(name)],
+        );
+    }));
+    match given {
+        Ok(()) => {}
+        Err(failure) if failure.sqlstate == UNIQUE_VIOLATION => exists_already(name),
+        Err(failure) => failure.raise(),
+    }
+}
+
+const UNIQUE_VIOLATION: &str = "23505";
+
+/// Writes the rows of the subjects that a workflow's versions are about, as they are: whoever has such a version compiled
+/// looks at its subject's row in each transaction, and then makes it anew.
+fn touch_subjects(workflow: i32) {
+    let rows = spi::query(
+        "UPDATE wf.subjects AS s SET name = s.name
+         FROM (SELECT b.subject_id FROM wf.subjects AS b
+               WHERE b.subject_id IN (SELECT v.subject_id FROM wf.versions AS v WHERE v.workflow_id = $1)
+               ORDER BY b.subject_id FOR UPDATE) AS n
+         WHERE s.subject_id = n.subject_id RETURNING s.subject_id",
+        &[arg(workflow)],
+    );
+    for row in rows.iter() {
+        subject::forget(row.must(1));
+    }
 }
 
 /// Deletes a workflow without open cases. What its cases have done stays.
@@ -82,6 +118,11 @@ fn drop_workflow(workflow: Option<&str>) {
     let name = given("workflow", workflow);
     let caller = current_role();
     as_engine(|| {
+        // Whose it is first, so that nobody keeps another's workflow from starting; and before the row is locked, for a
+        // transaction that starts cases may go on to change the workflow.
+        let row = versions::workflow(name);
+        must_own(&row, caller);
+        starting::keep_from_starting(row.id);
         let row = owned(name, caller);
         let open = open_cases(row.id);
         if open > 0 {

@@ -279,13 +279,17 @@ fn document_of(latest: &Latest) -> String {
 
 fn refuse_existing(name: &str) {
     if find_workflow(name).is_some() {
-        raise_as(
-            PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
-            format!("workflow \"{name}\" exists already"),
-            None,
-            Some("Give another name, or change the workflow with wf.define.".to_owned()),
-        );
+        exists_already(name);
     }
+}
+
+fn exists_already(name: &str) -> ! {
+    raise_as(
+        PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+        format!("workflow \"{name}\" exists already"),
+        None,
+        Some("Give another name, or change the workflow with wf.define.".to_owned()),
+    )
 }
 
 /// A version's document under its workflow's present name: a published one keeps the name it was published with.

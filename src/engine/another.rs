@@ -12,10 +12,11 @@ use workflow_core::kinds::Afterwards;
 use workflow_core::program::START;
 use workflow_core::{Error, ErrorCode};
 
-use super::batch::{Batch, new_case, new_case_ids};
+use super::batch::{Batch, new_case};
 use super::enrol::{Place, account, free_for_call};
 use super::members;
 use super::reads::Question;
+use super::starting::{self, Start};
 use super::versions::{Version, find_workflow, version};
 use crate::accounts::exclusive;
 use crate::pg::raise::raise;
@@ -170,7 +171,11 @@ fn start_all(
         .zip(firsts)
         .filter(|(w, _)| !refused.contains_key(&w.request))
         .collect();
-    let ids = new_case_ids(wanted.len());
+    let Start::Numbers(ids) = starting::start(version, wanted.len(), true) else {
+        let error = starting::dropped(version).hint(format!("Define and publish it, {THEN}."));
+        answers.extend(requests.into_iter().map(|r| (r, Err(error.clone()))));
+        return;
+    };
     for ((w, first), id) in wanted.into_iter().zip(ids) {
         let request = &requests[w.request];
         let facts = rows.facts(first);

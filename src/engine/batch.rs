@@ -21,7 +21,6 @@ use super::{erp_update, sql_call};
 use super::{members, milestones, sections};
 use crate::collections;
 use crate::pg::raise::internal;
-use crate::pg::sequence;
 use crate::pg::spi::{self, RowRef, Rows};
 use crate::pg::types::array;
 
@@ -387,18 +386,6 @@ fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
         });
     }
     tokens
-}
-
-/// Ids for new cases.
-pub fn new_case_ids(count: usize) -> Vec<i64> {
-    let rows = spi::query(
-        "SELECT 'wf.cases_case_id_seq'::pg_catalog.regclass::pg_catalog.oid",
-        &[],
-    );
-    let ids = rows.iter().next().map(|row| row.must(1));
-    ids.into_iter()
-        .flat_map(|oid| (0..count).map(move |_| sequence::next(oid)))
-        .collect()
 }
 
 /// A new case of a version, before it begins.

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use workflow_core::document::{Again, Runs};
 use workflow_core::game::{Facts, STOPPED};
 
-use super::batch::{Batch, new_case, new_case_ids};
+use super::batch::{Batch, new_case};
 use super::reads::Question;
+use super::starting;
 use super::versions::{Version, find_workflow};
 use crate::accounts::{exclusive, together};
 use crate::collections;
@@ -72,7 +73,11 @@ pub fn start_by_rule(
         return together::start(version, places.collect(), &answers, actor, busy);
     }
     let mut batch = Batch::new(actor);
-    for (id, index) in new_case_ids(wanted.len()).into_iter().zip(wanted) {
+    let keys = wanted.iter().map(|index| candidates[*index].key.as_str());
+    let Some(ids) = by_rule(version, wanted.len(), keys, busy) else {
+        return started;
+    };
+    for (id, index) in ids.into_iter().zip(wanted) {
         let mut loaded = new_case(id, version, candidates[index].clone(), None);
         let facts = answers.facts(index);
         loaded.account = account(version, &facts);
@@ -89,6 +94,22 @@ pub fn start_by_rule(
     }
     batch.flush();
     started
+}
+
+/// Numbers for the cases of rows that a start rule takes. None if the workflow is gone; or if somebody is dropping it, and
+/// then the rows are looked at again later.
+pub fn by_rule<'a>(
+    version: &Version,
+    count: usize,
+    keys: impl Iterator<Item = &'a str>,
+    busy: &mut Vec<String>,
+) -> Option<Vec<i64>> {
+    match starting::start(version, count, false) {
+        starting::Start::Numbers(numbers) => return Some(numbers),
+        starting::Start::Busy => busy.extend(keys.map(str::to_owned)),
+        starting::Start::Dropped => {}
+    }
+    None
 }
 
 /// Of the rows that a start rule may take, those that do not come from another workflow: none while that one is on, and

@@ -7,7 +7,7 @@
 //! * `batch`: cases loaded under their locks, and the waves of firing
 //! * `write`, `partitions`: a batch's effects, one statement for each kind of row
 //! * `unread`: which rows of the inbox a batch takes, and how they leave it
-//! * `enrol`: which rows may get a case
+//! * `enrol`: which rows may get a case; `starting`: their numbers, and that no workflow goes while its cases start
 //! * `another`: cases that steps start; `awaited`: those that steps wait for
 //! * `milestones`: conditions without which steps do not go on; `sections`: in which one case is at a time
 //! * `members`: the rows of cases that concern several
@@ -36,6 +36,7 @@ pub mod run_due;
 mod sections;
 pub mod simulation;
 pub mod sql_call;
+pub mod starting;
 mod unread;
 pub mod versions;
 pub mod work;
