@@ -3,6 +3,7 @@
 //!
 //! One process at a time reads the inbox of a database, so that two of them cannot start a case for the same row.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 
@@ -53,12 +54,25 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
         Err(_) if entries.iter().any(|e| e.packed) => {
             run(&mut || as_engine(|| unread::unpack_all(&entries))).is_ok()
         }
-        Err(_) => halving(
-            run,
-            &entries,
-            &|part| as_engine(|| drop(process(part, true))),
-            &blame_entry,
-        ),
+        Err(_) => {
+            let worked = Cell::new(false);
+            let whole = halving(
+                run,
+                &entries,
+                &|part| {
+                    as_engine(|| drop(process(part, true)));
+                    worked.set(true);
+                },
+                &|entry, failure| {
+                    // A lock that somebody holds is nobody's mistake: the row stays unread until it is free.
+                    if !failure.is_contention() {
+                        blame_entry(entry, failure);
+                        worked.set(true);
+                    }
+                },
+            );
+            whole && worked.get()
+        }
     }
 }
 
