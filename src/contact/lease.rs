@@ -17,6 +17,7 @@ pub struct Gate {
     pub until: DateTime<Utc>,
     opt_outs: bool,
     quiet: bool,
+    recalls: bool,
     /// The channels on which all is stopped, between commas.
     stopped: String,
 }
@@ -27,7 +28,8 @@ pub fn gate(lease: &str) -> Gate {
         "SELECT wf.now() + $1::interval,
                 EXISTS (SELECT FROM wf.contact_choices AS p WHERE p.choice = 'opt_out'),
                 EXISTS (SELECT FROM wf.holds AS h WHERE h.released_at IS NULL AND 'communication' = ANY (h.blocks)),
-                pg_catalog.array_to_string(ARRAY(SELECT s.channel FROM wf.contact_stops AS s), ',')",
+                pg_catalog.array_to_string(ARRAY(SELECT s.channel FROM wf.contact_stops AS s), ','),
+                EXISTS (SELECT FROM wf.recalled)",
         &[arg(lease)],
     );
     rows.first().map_or(
@@ -35,6 +37,7 @@ pub fn gate(lease: &str) -> Gate {
             until: DateTime::<Utc>::MAX_UTC,
             opt_outs: false,
             quiet: false,
+            recalls: false,
             stopped: String::new(),
         },
         |row| Gate {
@@ -42,6 +45,7 @@ pub fn gate(lease: &str) -> Gate {
             opt_outs: row.must(2),
             quiet: row.must(3),
             stopped: row.must(4),
+            recalls: row.must(5),
         },
     )
 }
@@ -59,6 +63,11 @@ impl Gate {
         self.opt_outs && is_contact(channel)
     }
 
+    /// Whether there are messages that were to be withdrawn while a lease was taking them.
+    pub fn recalls(&self) -> bool {
+        self.recalls
+    }
+
     /// What else a lease asks of wf.outbox AS o, beginning with AND; empty where there is nothing to ask.
     pub fn conditions(&self, channel: &str) -> String {
         let mut sql = String::new();
@@ -70,6 +79,11 @@ impl Gate {
                                      'to:' || wf._address(o.payload ->> 'to')) OFFSET 0) ",
                 person("o.aggregatetype", "o.aggregateid")
             ));
+        }
+        if self.recalls {
+            sql.push_str(
+                "AND NOT EXISTS (SELECT FROM wf.recalled AS r WHERE r.message_id = o.message_id OFFSET 0) ",
+            );
         }
         if self.quiet && is_contact(channel) {
             sql.push_str(

@@ -14,8 +14,9 @@ use workflow_core::program::{Program, Read};
 use super::batch::{Batch, Loaded, questions};
 use super::reads::Question;
 use super::versions::Version;
+use crate::outbox::recalled::{self, Recall};
 use crate::pg::spi;
-use crate::pg::types::{arg, array};
+use crate::pg::types::{arg, array, array_of};
 use crate::worker::wake;
 
 /// The rows of a new case, of which only the first is known yet; none if it concerns one row only.
@@ -112,26 +113,24 @@ pub fn look(batch: &mut Batch) {
     }
 }
 
-/// Writes the other rows of new cases.
+/// Writes the rows of new cases, in the order of their keys.
 pub fn write_new(new: &[&Loaded]) {
-    let others = || {
-        new.iter().flat_map(|loaded| {
-            let members = loaded.case.members.iter().skip(1);
-            members.map(move |member| (*loaded, member))
-        })
-    };
-    if others().next().is_none() {
-        return;
+    let mut rows: Vec<(&str, &Loaded, Option<i16>)> = Vec::with_capacity(new.len());
+    for loaded in new {
+        rows.push((&loaded.case.key, loaded, None));
+        let others = loaded.case.members.iter().skip(1);
+        rows.extend(others.map(|m| (m.key.as_str(), *loaded, Some(m.position))));
     }
+    rows.sort_unstable_by_key(|(key, loaded, _)| (*key, loaded.version.workflow_id));
     spi::query(
         "INSERT INTO wf.case_subjects (case_id, subject_id, workflow_id, slot, key, position)
          SELECT unnest($1::bigint[]), unnest($2::int[]), unnest($3::int[]), 0, unnest($4::text[]), unnest($5::int2[])",
         &[
-            array(others().map(|(loaded, _)| loaded.case.id)),
-            array(others().map(|(loaded, _)| loaded.version.subject.id)),
-            array(others().map(|(loaded, _)| loaded.version.workflow_id)),
-            array(others().map(|(_, member)| member.key.as_str())),
-            array(others().map(|(_, member)| member.position)),
+            array(rows.iter().map(|(_, loaded, _)| loaded.case.id)),
+            array(rows.iter().map(|(_, loaded, _)| loaded.version.subject.id)),
+            array(rows.iter().map(|(_, loaded, _)| loaded.version.workflow_id)),
+            array(rows.iter().map(|(key, _, _)| *key)),
+            array_of(rows.iter().map(|(_, _, position)| *position)),
         ],
     );
 }
@@ -232,14 +231,12 @@ fn departures(effects: &Effects, now: DateTime<Utc>) {
 /// that a sender could not hand over becomes another message, with a key of its own. Those that a sender is just leasing
 /// are passed over: they have been handed over before this.
 fn render_anew(cases: &[i64], now: DateTime<Utc>) {
-    spi::query(
-        "WITH stale AS (
-             SELECT o.message_id FROM wf.outbox AS o WHERE o.case_id = ANY ($1) AND o.state = 'queued'
-             FOR UPDATE OF o SKIP LOCKED)
-         UPDATE wf.outbox AS o
-         SET state = 'deferred', not_before = $2, attempts = 0,
-             idempotency_key = CASE WHEN o.attempts = 0 THEN o.idempotency_key ELSE pg_catalog.gen_random_uuid() END
-         FROM stale AS s WHERE o.message_id = s.message_id",
+    recalled::change(
+        Recall::List,
+        "SELECT o.message_id, NULL::text AS reason FROM wf.outbox AS o
+         WHERE o.case_id = ANY ($1) AND o.state = 'queued'",
+        "state = 'deferred', not_before = $2, attempts = 0,
+         idempotency_key = CASE WHEN o.attempts = 0 THEN o.idempotency_key ELSE pg_catalog.gen_random_uuid() END",
         &[array(cases.iter().copied()), arg(now)],
     );
     wake::on_commit();

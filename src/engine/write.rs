@@ -8,6 +8,7 @@ use workflow_core::game::{Effects, MessageState, Token, TokenState};
 
 use super::batch::{Batch, Loaded};
 use super::{members, partitions, simulation};
+use crate::outbox::recalled::{self, Recall};
 use crate::people;
 use crate::pg::spi;
 use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, labels, random_keys};
@@ -54,6 +55,9 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
         replaced.extend(own.into_iter().chain(others));
     }
     if !replaced.is_empty() {
+        // In the order of the keys, here and below: two who start cases of the same rows wait for each other's first one,
+        // and never each for what the other has.
+        replaced.sort_unstable_by_key(|(_, key)| *key);
         spi::query(
             "UPDATE wf.case_subjects AS s SET slot = s.case_id
              FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::text[]) AS key) AS n
@@ -90,16 +94,6 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
             array_of(new.iter().map(|c| c.account.as_deref())),
             array_of(new.iter().map(|c| c.case.vars.as_deref())),
             array_of(new.iter().map(|c| memory_text(c))),
-        ],
-    );
-    spi::query(
-        "INSERT INTO wf.case_subjects (case_id, subject_id, workflow_id, slot, key)
-         SELECT unnest($1::bigint[]), unnest($2::int[]), unnest($3::int[]), 0, unnest($4::text[])",
-        &[
-            array(new.iter().map(|c| c.case.id)),
-            array(new.iter().map(|c| c.version.subject.id)),
-            array(new.iter().map(|c| c.version.workflow_id)),
-            array(new.iter().map(|c| c.case.key.as_str())),
         ],
     );
     members::write_new(&new);
@@ -323,17 +317,15 @@ fn suppressions(effects: &Effects, now: DateTime<Utc>) {
         return;
     }
     let all = &effects.suppressions;
-    spi::query(
-        "WITH stopped AS (
-             SELECT o.message_id, n.reason
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
-                        unnest($3::int2[]) AS visit, unnest($4::text[]) AS reason) AS n
-             JOIN wf.outbox AS o ON o.case_id = n.case_id
-                  AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit AND o.version_id IS NULL))
-             WHERE o.state IN ('deferred', 'queued')
-             FOR UPDATE OF o SKIP LOCKED)
-         UPDATE wf.outbox AS o SET state = 'suppressed', reason = s.reason, finished_at = $5
-         FROM stopped AS s WHERE o.message_id = s.message_id",
+    recalled::change(
+        Recall::Withhold,
+        "SELECT o.message_id, n.reason
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
+                      unnest($3::int2[]) AS visit, unnest($4::text[]) AS reason) AS n
+         JOIN wf.outbox AS o ON o.case_id = n.case_id
+              AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit AND o.version_id IS NULL))
+         WHERE o.state IN ('deferred', 'queued')",
+        "state = 'suppressed', reason = f.reason, finished_at = $5",
         &[
             array(all.iter().map(|s| s.case_id)),
             array_of(all.iter().map(|s| s.step.map(|(step, _)| step))),

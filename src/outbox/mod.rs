@@ -7,6 +7,7 @@
 //! Lock order: a lease locks message rows only and passes over those that are locked; everything else locks the cases
 //! first, in id order.
 
+pub mod recalled;
 mod report;
 
 use chrono::{DateTime, Utc};
@@ -86,6 +87,9 @@ fn lease_messages(
             );
         }
         report::give_up_expired();
+        if gate.recalls() {
+            recalled::settle();
+        }
         let channels = match channel {
             Some(channel) => vec![known_channel(channel)],
             None => Channel::ALL.map(|c| c.name().to_owned()).to_vec(),

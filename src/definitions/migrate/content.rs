@@ -6,7 +6,7 @@
 use serde_json::Value;
 use workflow_core::document::Document;
 use workflow_core::migrate::{Change, Place, changes};
-use workflow_core::program::{Program, Roles};
+use workflow_core::program::{CompiledStep, Program, Roles, StepNo};
 
 use super::write::render_again;
 use crate::definitions::store;
@@ -50,8 +50,31 @@ pub fn reach_cases(before: i32, new: i32, changes: &[Change]) {
         return;
     };
     let program = Program::compile(document, Roles::default());
-    titles(new, &program, changes);
-    messages(new, &program, changes);
+    let (titled, written) = (titles(&program, changes), messages(&program, changes));
+    if titled.is_empty() && written.is_empty() {
+        return;
+    }
+    lock_cases(new, &titled, &written);
+    write_titles(new, &titled);
+    write_messages(new, written);
+}
+
+/// Locks the cases that a change of these steps' titles and messages reaches: all of them at once, in id order.
+fn lock_cases(version: i32, titled: &[&CompiledStep], written: &[StepNo]) {
+    let rows = spi::query(
+        "SELECT c.case_id FROM wf.versions AS v JOIN wf.cases AS c ON c.version_id = v.version_id AND c.ended_at IS NULL
+         WHERE v.content_id = $1
+           AND EXISTS (SELECT FROM wf.case_steps AS t
+                       WHERE t.case_id = c.case_id
+                         AND (t.step_no = ANY ($2) OR t.state = 'sending' AND t.step_no = ANY ($3)))",
+        &[
+            arg(version),
+            array(titled.iter().map(|s| s.no)),
+            array(written.iter().copied()),
+        ],
+    );
+    let cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
+    lock_waiting(&cases);
 }
 
 /// Who changed what: the version's row says who, these say what.
@@ -71,52 +94,52 @@ fn note(version: i32, changes: &[Change]) {
     );
 }
 
-/// Open tasks show the new description as their title.
-fn titles(version: i32, program: &Program, changes: &[Change]) {
+/// The steps whose open tasks get another title.
+fn titles<'a>(program: &'a Program, changes: &[Change]) -> Vec<&'a CompiledStep> {
     let described = |name: &str| {
         let of_it = |c: &&Change| matches!(&c.place, Place::Step(step) if step == name);
         let mut of_it = changes.iter().filter(of_it);
         of_it.any(|c| c.field == "description")
     };
     let steps = program.steps.iter();
-    let steps: Vec<_> = steps
+    steps
         .filter(|s| s.is_manual() && described(&s.name))
-        .collect();
+        .collect()
+}
+
+/// Open tasks show the new description as their title.
+fn write_titles(version: i32, steps: &[&CompiledStep]) {
     if steps.is_empty() {
         return;
     }
-    let rows = spi::query(
-        "SELECT DISTINCT t.case_id FROM wf.tasks AS t
-         JOIN wf.cases AS c ON c.case_id = t.case_id
-         JOIN wf.versions AS v ON v.version_id = c.version_id
-         WHERE v.content_id = $1 AND t.step_no = ANY ($2)",
-        &[arg(version), array(steps.iter().map(|s| s.no))],
-    );
-    let cases: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
-    let cases = lock_waiting(&cases);
     spi::query(
         "UPDATE wf.tasks AS t SET title = n.title
-         FROM (SELECT unnest($2::int2[]) AS step_no, unnest($3::text[]) AS title) AS n
-         WHERE t.case_id = ANY ($1) AND t.step_no = n.step_no",
+         FROM (SELECT unnest($2::int2[]) AS step_no, unnest($3::text[]) AS title) AS n, wf.cases AS c, wf.versions AS v
+         WHERE v.content_id = $1 AND c.version_id = v.version_id AND c.ended_at IS NULL
+           AND t.case_id = c.case_id AND t.step_no = n.step_no",
         &[
-            array(cases),
+            arg(version),
             array(steps.iter().map(|s| s.no)),
             array(steps.iter().map(|s| s.title())),
         ],
     );
 }
 
-/// Messages that no sender has had in hand are written anew.
-fn messages(version: i32, program: &Program, changes: &[Change]) {
+/// The steps whose messages say something else now.
+fn messages(program: &Program, changes: &[Change]) -> Vec<StepNo> {
     let changed = |template: &str| {
         let mut changes = changes.iter();
         changes.any(|c| matches!(&c.place, Place::Template(name) if name == template))
     };
     let steps = program.steps.iter();
-    let steps: Vec<_> = steps
+    steps
         .filter(|s| s.kind.templates().into_iter().any(changed))
         .map(|s| s.no)
-        .collect();
+        .collect()
+}
+
+/// Messages that no sender has had in hand are written anew.
+fn write_messages(version: i32, steps: Vec<StepNo>) {
     if steps.is_empty() {
         return;
     }

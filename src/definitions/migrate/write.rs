@@ -9,6 +9,7 @@ use workflow_core::game::{KeptTask, Moved, MovedRun};
 
 use crate::engine::batch::Batch;
 use crate::engine::versions::Version;
+use crate::outbox::recalled::{self, Recall};
 use crate::pg::spi::{self, Arg};
 use crate::pg::types::{arg, array, array_of};
 use crate::worker::wake;
@@ -185,15 +186,13 @@ pub fn render_again(cases: Vec<i64>, steps: Vec<i16>, visits: Vec<i16>) {
     if cases.is_empty() {
         return;
     }
-    spi::query(
-        "WITH waiting AS (
-             SELECT o.message_id
-             FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
-             JOIN wf.outbox AS o ON o.case_id = n.case_id AND o.step_no = n.step_no AND o.visit = n.visit
-             WHERE o.state IN ('deferred', 'queued') AND o.attempts = 0 AND o.version_id IS NULL
-             FOR UPDATE OF o SKIP LOCKED)
-         UPDATE wf.outbox AS o SET state = 'deferred', not_before = wf.now()
-         FROM waiting AS w WHERE o.message_id = w.message_id",
+    recalled::change(
+        Recall::Text,
+        "SELECT o.message_id, NULL::text AS reason
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
+         JOIN wf.outbox AS o ON o.case_id = n.case_id AND o.step_no = n.step_no AND o.visit = n.visit
+         WHERE o.state IN ('deferred', 'queued') AND o.attempts = 0 AND o.version_id IS NULL",
+        "state = 'deferred', not_before = wf.now()",
         &[array(cases), array(steps), array(visits)],
     );
     wake::on_commit();
