@@ -22,7 +22,7 @@ use chrono::{DateTime, Utc};
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::name;
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{self, Oid};
 use workflow_core::Error;
 use workflow_core::game::Facts;
 
@@ -32,7 +32,7 @@ use crate::pg::acting::{current_role, role_name, session_role};
 use crate::pg::raise::{raise, raise_as};
 use crate::pg::rows::Rows;
 use crate::pg::spi;
-use crate::pg::subtransaction::attempt;
+use crate::pg::subtransaction::{Failure, attempt};
 use crate::pg::types::{arg, instant_to_pg};
 
 /// The rows that every call returns: the case's open steps after it.
@@ -156,16 +156,35 @@ fn act_and(run_on: bool, cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
         batch.flush();
         Ok(())
     };
-    let result = match attempt(AssertUnwindSafe(|| whole(run_on))) {
-        Ok(result) => result,
-        Err(failure) if failure.is_interrupt() => failure.raise(),
-        Err(failure) if !run_on => failure.raise(),
-        Err(_) => whole(false),
+    let try_it = |run_on: bool| attempt(AssertUnwindSafe(|| whole(run_on)));
+    let result = match try_it(run_on) {
+        Err(failure) if run_on && !failure.is_interrupt() && !must_repeat(&failure) => try_it(false),
+        tried => tried,
     };
+    let result = result.unwrap_or_else(|failure| {
+        if !must_repeat(&failure) {
+            failure.raise();
+        }
+        raise_as(
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            "could not serialize access due to concurrent update",
+            Some("Somebody has moved the case on since this transaction took its snapshot.".to_owned()),
+            Some("Run the transaction again.".to_owned()),
+        )
+    });
     if let Err(error) = result {
         raise(error);
     }
     found.get()
+}
+
+/// Whether a case was moved on by somebody after a transaction that keeps its snapshot had taken it. What of that it would
+/// change again, PostgreSQL refuses to; of what is new and in its way, it sees no more than that.
+fn must_repeat(failure: &Failure) -> bool {
+    // SAFETY: a variable of the backend, which has one thread.
+    let fixed = unsafe { pg_sys::XactIsoLevel } >= pg_sys::XACT_REPEATABLE_READ as i32;
+    let in_the_way = || failure.sqlstate == "23505" && failure.message.contains("case_steps_pkey");
+    fixed && (failure.sqlstate == "40001" || in_the_way())
 }
 
 /// Acts on one case, as a user's call does; raises if there is no such case.
