@@ -55,6 +55,15 @@ const WORDS: &[&str] = &[
     "\u{feff}",
 ];
 
+const NUMBERS: [&str; 6] = [
+    "1e400",
+    "-0",
+    "0.1",
+    "4294967296",
+    "99999999999999999999",
+    "32768",
+];
+
 fn roles() -> Roles {
     let some = |name: &str| Some(name.to_owned());
     Roles {
@@ -144,15 +153,10 @@ fn any_value(document: &Value, other: &Value, random: &mut Random) -> Value {
             json!(-1),
         ]))
         .clone(),
-        7 => serde_json::from_str(*random.pick(&[
-            "1e400",
-            "-0",
-            "0.1",
-            "4294967296",
-            "99999999999999999999",
-            "32768",
-        ]))
-        .unwrap_or(Value::Null),
+        7 => {
+            let number: &&str = random.pick(&NUMBERS);
+            serde_json::from_str(number).unwrap_or(Value::Null)
+        }
         8 => Value::String(
             (*random.pick(&[
                 "parallel", "join", "task", "finish", "email", "wait", "decision", " ", "\u{0}",

@@ -140,7 +140,8 @@ fn check(text: &str) -> Result<(), String> {
         ..Limits::default()
     };
     let locales = ["en", "nl", "tr", "ar", "xx", "", "\u{0}"];
-    let mut templates = Templates::default().with_base_locale(*random.pick(&locales));
+    let locale: &&str = random.pick(&locales);
+    let mut templates = Templates::default().with_base_locale(locale);
     templates.set_limits(limits);
     if templates.add_inline("t", text).is_err() {
         // What does not compile cannot be rendered, and names nothing that it needs.
