@@ -204,6 +204,8 @@ fn ended_cases(account: &str) -> Vec<i64> {
             ),
         );
     }
+    // What was to be withheld while a lease was taking it, is; and the reasons why go.
+    crate::outbox::recalled::settle();
     let waiting = spi::query_planned_freely(
         "SELECT 1 FROM wf.outbox AS o
          WHERE o.case_id = ANY ($1) AND o.state IN ('deferred', 'queued', 'leased') LIMIT 1",

@@ -77,9 +77,6 @@ pub fn settle() {
         &[],
     );
     let messages: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
-    if messages.is_empty() {
-        return;
-    }
     spi::query(
         "UPDATE wf.outbox AS o
          SET state = CASE r.what WHEN 'withhold' THEN 'suppressed' ELSE 'deferred' END::wf.message_state,
@@ -95,7 +92,8 @@ pub fn settle() {
         &[array(messages.iter().copied())],
     );
     spi::query(
-        "DELETE FROM wf.recalled AS r WHERE r.message_id = ANY ($1)",
+        "DELETE FROM wf.recalled AS r
+         WHERE r.message_id = ANY ($1) OR NOT EXISTS (SELECT FROM wf.outbox AS o WHERE o.message_id = r.message_id)",
         &[array(messages)],
     );
     wake::on_commit();
