@@ -12,6 +12,7 @@ use workflow_core::kinds::Afterwards;
 use workflow_core::program::START;
 use workflow_core::{Error, ErrorCode};
 
+use super::awaited::hush_new;
 use super::batch::{Batch, new_case};
 use super::enrol::{Place, account, free_for_call};
 use super::members;
@@ -200,6 +201,9 @@ fn start_all(
         started.entry(w.request).or_insert(id);
     }
     link(&links);
+    let waited = links.iter().filter(|(_, r)| r.afterwards.waits());
+    let waited: Vec<(i64, i64)> = waited.map(|(case, r)| (*case, r.case_id)).collect();
+    hush_new(batch, &waited);
     for (index, request) in requests.into_iter().enumerate() {
         let answer = match refused.remove(&index) {
             Some(error) => Err(error),

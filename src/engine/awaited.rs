@@ -147,12 +147,20 @@ fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
                         WHERE h.case_id = l.case_id AND h.released_at IS NULL AND h.held_by = $2),
                 -- In the order of their names, the last one moves dates most.
                 (SELECT max(h.clock) FROM wf.holds AS h
-                 WHERE h.case_id = w.case_id AND h.released_at IS NULL AND 'steps' = ANY (h.blocks))
+                 WHERE h.case_id = w.case_id AND h.released_at IS NULL AND 'steps' = ANY (h.blocks)),
+                w.memory #> '{stopped,communication}' IS NOT NULL,
+                EXISTS (SELECT FROM wf.holds AS h
+                        WHERE h.case_id = l.case_id AND h.released_at IS NULL AND h.held_by = $3)
          FROM wf.case_links AS l JOIN wf.cases AS w ON w.case_id = l.started_by
          WHERE l.case_id = ANY ($1)",
-        &[array(awaited.iter().copied()), arg(HOLDER)],
+        &[
+            array(awaited.iter().copied()),
+            arg(HOLDER),
+            arg(QUIET_HOLDER),
+        ],
     );
     let (mut hold, mut release) = (Vec::new(), Vec::new());
+    let (mut hush, mut unhush) = (Vec::new(), Vec::new());
     for row in rows.iter() {
         let (id, by): (i64, i64) = (row.must(1), row.must(2));
         let (held, waits, holds): (bool, bool, bool) = (row.must(3), row.must(4), row.must(5));
@@ -182,13 +190,64 @@ fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
         } else if !held && holds {
             release.push(id);
         }
+        let (quiet, quiets): (bool, bool) = (row.must(7), row.must(8));
+        if waits && quiet && !quiets {
+            let it = quiet_like(by, batch.context.now);
+            if batch.cases[index]
+                .case
+                .hold(&it, &mut batch.effects)
+                .is_ok()
+            {
+                hush.push((id, it));
+            }
+        } else if waits && !quiet && quiets {
+            unhush.push(id);
+        }
     }
     holds::insert(&hold, HOLDER);
+    holds::insert(&hush, QUIET_HOLDER);
     holds::end_those_of(batch, &release, HOLDER);
+    holds::end_those_of(batch, &unhush, QUIET_HOLDER);
 }
 
 /// Who holds a case because the one that waits for it is on hold.
 const HOLDER: &str = "waiting case";
+/// Who stops the communication of a case because that of the one that waits for it is stopped.
+const QUIET_HOLDER: &str = "waiting case, quiet";
+
+/// The hold by which a case is as quiet as the one that waits for it.
+fn quiet_like(by: i64, from: DateTime<Utc>) -> Hold {
+    Hold {
+        kind: "quiet".to_owned(),
+        reason: format!("communication of case {by} is on hold"),
+        blocks: vec![Block::Communication],
+        clock: Clock::RunOn,
+        from,
+        until: None,
+    }
+}
+
+/// New cases of a batch, before they take a step, are as quiet as those that wait for them: (case, the one that waits).
+pub fn hush_new(batch: &mut Batch, cases: &[(i64, i64)]) {
+    let mut hush = Vec::new();
+    for (id, by) in cases {
+        let quiet = batch
+            .find(*by)
+            .is_some_and(|i| batch.cases[i].case.stopped(Block::Communication).is_some());
+        let new = batch.find(*id).filter(|_| quiet);
+        if let Some(index) = new {
+            let it = quiet_like(*by, batch.context.now);
+            if batch.cases[index]
+                .case
+                .hold(&it, &mut batch.effects)
+                .is_ok()
+            {
+                hush.push((*id, it));
+            }
+        }
+    }
+    holds::insert(&hush, QUIET_HOLDER);
+}
 
 /// After a batch has been written: cases that wait for one of it get notice; those that one of it waits for look at once
 /// if nobody is at them, so that their messages stay here, and get notice otherwise.

@@ -124,3 +124,52 @@ fn one_of_two_quiet_holds_ends_and_it_stays_quiet() {
     db.run_due();
     assert_eq!(db.lease().len(), 1);
 }
+
+#[test]
+fn a_quiet_hold_reaches_the_cases_that_its_case_waits_for() {
+    let mut db = TestDb::new();
+    db.clock("2026-06-01 09:00");
+    db.bind_invoice();
+    db.install(&invoice_workflow(
+        "inner",
+        json!([
+            {"name": "mail", "kind": "email", "template": "hello"},
+            {"name": "again", "kind": "email", "template": "hello"}
+        ]),
+    ));
+    db.install(&invoice_workflow(
+        "outer",
+        json!([
+            {"name": "pause", "kind": "wait", "on": {"anchor": "case_start", "days": 1}},
+            {"name": "inside", "kind": "sub_workflow", "workflow": "inner"}
+        ]),
+    ));
+    for key in [1, 2] {
+        db.invoice(key, "2026-06-10", "1000");
+        db.start("outer", key);
+    }
+    let quiet = "SELECT wf.hold(case_id, 'silence', kind => 'quiet') FROM probe.cases() WHERE workflow = 'outer' AND key = ";
+    // One that is quiet before the other case begins, and one after.
+    db.exec(&format!("{quiet} '1'"));
+    db.at("2026-06-02 09:00");
+    db.exec(&format!("{quiet} '2'"));
+    assert_eq!(db.lease(), []);
+    db.at("2026-06-03 09:00");
+    assert_eq!(db.lease(), []);
+    db.expect(
+        "SELECT key, state, hold_reason = 'communication of case ' || parent_id || ' is on hold'
+         FROM wf.case_progress JOIN wf.linked_cases USING (case_id, key, state) ORDER BY key",
+        &["1 | running | t", "2 | running | t"],
+    );
+    db.exec("SELECT wf.release(case_id) FROM probe.cases() WHERE workflow = 'outer'");
+    db.run_due();
+    assert_eq!(db.send().len(), 2);
+    db.run_due();
+    assert_eq!(db.send().len(), 2);
+    db.run_due();
+    db.expect("SELECT DISTINCT state FROM probe.cases()", &["completed"]);
+    db.expect(
+        "SELECT count(*) FROM wf.holds WHERE released_at IS NULL",
+        &[0],
+    );
+}

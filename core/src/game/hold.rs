@@ -162,7 +162,11 @@ impl Case {
             self.state = CaseState::Held;
             self.tell_others(out);
         }
+        let quiet = self.stopped(Block::Communication).is_some();
         self.stop_what(std::slice::from_ref(hold), out);
+        if !quiet && self.stopped(Block::Communication).is_some() {
+            self.tell_others(out);
+        }
         let mut detail = json!({ "reason": hold.reason, "kind": hold.kind });
         if let Some(until) = hold.until {
             detail["until"] = json!(until);
@@ -234,6 +238,7 @@ impl Case {
                 case_id: self.id,
                 reason: None,
             });
+            self.tell_others(out);
         }
         if self.state == CaseState::Held && !left.iter().any(Hold::stops_steps) {
             self.go_on(facts, env, out);
