@@ -55,17 +55,16 @@ fn kill(cluster: &mut Cluster, random: &mut Random) -> &'static str {
         6..=8 => ("worker", "workflow"),
         _ => ("server's own", "postgres:"),
     };
-    let children = cluster.children_named(title);
-    match random.pick(&children) {
-        Some(pid) => {
+    // After a crash they are not back at once.
+    for _ in 0..40 {
+        if let Some(pid) = random.pick(&cluster.children_named(title)) {
             cluster.kill_child(*pid);
-            kind
+            return kind;
         }
-        None => {
-            cluster.kill_postmaster();
-            "postmaster"
-        }
+        sleep(Duration::from_millis(50));
     }
+    cluster.kill_postmaster();
+    "postmaster"
 }
 
 /// A database with random workflows in it, in which everything leaves a trace.

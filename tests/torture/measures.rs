@@ -109,6 +109,33 @@ pub fn look(
     }
 }
 
+/// Several looks in one: the most that there was of sizes, for they rise until the next vacuum, and of memory; the mean of
+/// latencies.
+pub fn together(samples: &[Sample]) -> Sample {
+    let mut all = Sample::default();
+    let count = samples.len() as f64;
+    for sample in samples {
+        all.at = all.at.max(sample.at);
+        all.live_cases = all.live_cases.max(sample.live_cases);
+        let sizes = [
+            (&mut all.live, &sample.live),
+            (&mut all.kept, &sample.kept),
+            (&mut all.memory, &sample.memory),
+        ];
+        for (all, one) in sizes {
+            for (name, value) in one {
+                let most = all.entry(name.clone()).or_default();
+                *most = most.max(*value);
+            }
+        }
+        for (name, (median, most)) in &sample.latencies {
+            let mean = all.latencies.entry(name.clone()).or_default();
+            *mean = (mean.0 + median / count, mean.1 + most / count);
+        }
+    }
+    all
+}
+
 /// How something has grown between two looks.
 #[derive(Debug)]
 pub struct Growth {

@@ -2,8 +2,8 @@
 //! as fast as they were, and processes as large. Autovacuum runs as it does by default, with what the extension sets for
 //! its own tables.
 //!
-//! `WF_SOAK_MINUTES` says how long the long form takes (60). The look after a sixth of the time is what the last one is
-//! held against: at an hour, the one after ten minutes.
+//! `WF_SOAK_MINUTES` says how long the long form takes (60). The last twelfth of the time is held against the one that ends
+//! after a sixth: at an hour, the last five minutes against those before the tenth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use workflow_engine_tests::{Options, Random, Session, automatic, live, long_form};
 
-use crate::measures::{Latencies, Sample, growth, look};
+use crate::measures::{Latencies, Sample, growth, look, together};
 
 /// How long, how many live cases, and how long a case waits for its date, in seconds.
 struct Size {
@@ -184,7 +184,7 @@ fn under_hours_of_mixed_load_what_is_hot_stays_small_and_fast() {
 
     let start = Instant::now();
     let length = shared.size.length;
-    let looks = if long_form() { 30 } else { 6 };
+    let looks = if long_form() { 60 } else { 6 };
     let mut samples = Vec::new();
     for nth in 1..=looks {
         let until = length * nth / looks;
@@ -202,9 +202,11 @@ fn under_hours_of_mixed_load_what_is_hot_stays_small_and_fast() {
         thread.join().expect("nobody panics");
     }
 
-    let first = &samples[looks as usize / 6 - 1];
-    let last = samples.last().expect("there was a look");
-    let growth = growth(first, last);
+    let looks = looks as usize;
+    let window = (looks / 12).max(1);
+    let before = together(&samples[looks / 6 - window..looks / 6]);
+    let after = together(&samples[looks - window..]);
+    let growth = growth(&before, &after);
     for of in &growth {
         println!(
             "{}: {:.1} -> {:.1}, {:.2} times",
