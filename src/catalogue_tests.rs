@@ -108,6 +108,8 @@ mod tests {
                  WHERE o.relnamespace = 'wf'::regnamespace AND o.relkind IN ('r', 'p', 'S')
                    AND NOT EXISTS (SELECT FROM pg_extension AS x
                                    WHERE x.extname = 'workflow_engine' AND o.oid = ANY (x.extconfig))
+                   -- about this server's processes
+                   AND o.oid::regclass::text NOT IN ('wf.calm', 'wf.suspects')
                    AND ({} OR o.relkind = 'S')",
                 ours("pg_class")
             ),

@@ -90,9 +90,14 @@ extension_sql_file!(
     requires = ["runtime"]
 );
 extension_sql_file!(
+    "../sql/41_careful.sql",
+    name = "careful",
+    requires = ["run_due"]
+);
+extension_sql_file!(
     "../sql/45_holds.sql",
     name = "holds",
-    requires = ["run_due"]
+    requires = ["careful"]
 );
 extension_sql_file!(
     "../sql/46_contact.sql",

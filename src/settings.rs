@@ -19,6 +19,7 @@ static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(60);
 static RETRY_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(10);
 static REASON: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TEMPLATE_FUEL: GucSetting<i32> = GucSetting::<i32>::new(50_000);
+static STEP_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5000);
 
 /// Defines the settings. Called once when the library is loaded, preloaded or not.
 pub fn define() {
@@ -114,6 +115,16 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::empty(),
     );
+    GucRegistry::define_int_guc(
+        c"workflow_engine.step_timeout",
+        c"How long the SQL of a workflow (a condition, a call, an update, the details of a row) may run in the engine.",
+        c"What takes longer is cancelled and counts as a failed attempt of its case. 0: no limit. It holds in workers and in CALL wf.run_due(), for one statement over a batch of cases.",
+        &STEP_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
     // SAFETY: a constant C string. From here on a misspelt workflow_engine.* is reported, not silently kept.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"workflow_engine".as_ptr()) };
 }
@@ -172,6 +183,13 @@ pub fn reason() -> Option<String> {
 /// Instructions that one template may take. `workflow_engine.template_fuel`.
 pub fn template_fuel() -> u64 {
     u64::from(TEMPLATE_FUEL.get().unsigned_abs())
+}
+
+/// How long one statement of a workflow's own SQL may run while the engine works. None: as long as it takes.
+/// `workflow_engine.step_timeout`.
+pub fn step_timeout() -> Option<Duration> {
+    let limit = u64::from(STEP_TIMEOUT.get().unsigned_abs());
+    (limit > 0).then(|| Duration::from_millis(limit))
 }
 
 fn seconds(value: i32) -> Duration {

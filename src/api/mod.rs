@@ -158,7 +158,9 @@ fn act_and(run_on: bool, cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
     };
     let try_it = |run_on: bool| attempt(AssertUnwindSafe(|| whole(run_on)));
     let result = match try_it(run_on) {
-        Err(failure) if run_on && !failure.is_interrupt() && !must_repeat(&failure) => try_it(false),
+        Err(failure) if run_on && !failure.is_interrupt() && !must_repeat(&failure) => {
+            try_it(false)
+        }
         tried => tried,
     };
     let result = result.unwrap_or_else(|failure| {
@@ -168,7 +170,10 @@ fn act_and(run_on: bool, cases: &[i64], actor: &str, op: &Act<'_>) -> usize {
         raise_as(
             PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             "could not serialize access due to concurrent update",
-            Some("Somebody has moved the case on since this transaction took its snapshot.".to_owned()),
+            Some(
+                "Somebody has moved the case on since this transaction took its snapshot."
+                    .to_owned(),
+            ),
             Some("Run the transaction again.".to_owned()),
         )
     });

@@ -217,6 +217,7 @@ pub fn settle_due(run: &mut Run<'_>) -> bool {
             &claimed,
             &|cases| as_engine(|| settle(cases)),
             &|case, _| as_engine(|| postpone(*case)),
+            &|_| false,
         ),
     }
 }

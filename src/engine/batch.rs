@@ -14,6 +14,7 @@ use super::context::Context;
 use super::enrol::Place;
 use super::known::Known;
 use super::reads::{Answers, Question, ReadPlan};
+use super::slow::{self, Lane};
 use super::versions::{Version, version};
 use super::write;
 use super::{another, awaited};
@@ -83,6 +84,13 @@ fn lock(columns: &str, clause: &str, ids: &[i64]) -> Rows {
     spi::query(&sql, &[array(ids.iter().copied())])
 }
 
+/// A case that is not worked on with the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Apart {
+    pub case: i64,
+    pub version: i32,
+}
+
 impl Batch {
     /// An empty batch.
     pub fn new(actor: impl Into<String>) -> Self {
@@ -125,6 +133,29 @@ impl Batch {
         members::load(&mut batch.cases);
         awaited::take_notices(&mut batch);
         batch
+    }
+
+    /// Takes the cases out of the batch that are to be worked on one by one: those of versions that take long, and those
+    /// that have failed before. They stay locked until the transaction ends.
+    pub fn set_apart(&mut self) -> Vec<Apart> {
+        let now = self.context.now;
+        let alone = |loaded: &Loaded| {
+            let case = &loaded.case;
+            case.ready(now).any(|token| case.tokens[token].attempts > 0)
+                || slow::is_slow(Lane::Version(case.version_id))
+        };
+        let apart: Vec<Apart> = (self.cases.iter().filter(|loaded| alone(loaded)))
+            .map(|loaded| Apart {
+                case: loaded.case.id,
+                version: loaded.case.version_id,
+            })
+            .collect();
+        if !apart.is_empty() {
+            let is_apart = |id: i64| apart.binary_search_by_key(&id, |one| one.case).is_ok();
+            self.cases.retain(|loaded| !is_apart(loaded.case.id));
+            self.notices.retain(|id| !is_apart(*id));
+        }
+        apart
     }
 
     /// The index of a loaded case.

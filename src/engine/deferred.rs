@@ -1,6 +1,7 @@
 //! Messages that waited for their contact window, or for a contact policy's word (`crate::contact`): rendered when they may
 //! leave, from the row as it is then.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -10,31 +11,65 @@ use workflow_core::kinds::DoneWhen;
 use workflow_core::program::StepNo;
 
 use super::as_engine;
-use super::batch::{Batch, CASE};
+use super::batch::{Apart, Batch, CASE};
+use super::careful::{self, Careful, Suspect};
 use super::context;
-use super::failures::{blame_message, halving};
+use super::failures::{blame_message, halving, one_by_one, put_off_messages};
 use super::members;
-use super::simulation;
 use super::work::Run;
+use super::{simulation, slow};
 use crate::contact;
 use crate::pg::spi::{self, Rows};
 use crate::pg::types::{arg, array, array_of};
 use crate::settings;
 
 /// Works on one batch of messages whose window has opened. True if there were any.
-pub fn work(run: &mut Run<'_>) -> bool {
+pub fn work(careful: Option<Careful>, run: &mut Run<'_>) -> bool {
+    let limit = settings::batch_size();
+    let limit = careful.map_or(limit, |_| limit.min(careful::BATCH));
     let mut claimed: Vec<i64> = Vec::new();
+    let mut apart: Vec<Apart> = Vec::new();
     let mut worked = false;
     let result = run(&mut || {
         as_engine(|| {
-            let batch = Batch::of(claim(context::now(), settings::batch_size()), "engine");
+            let mut batch = Batch::of(claim(context::now(), limit), "engine");
+            apart = batch.set_apart();
             claimed = batch.cases.iter().map(|c| c.case.id).collect();
-            worked = process(batch);
+            if let Some(careful) = careful {
+                let suspects: Vec<_> = claimed.iter().copied().map(Suspect::Messages).collect();
+                careful.note(&suspects);
+            } else {
+                worked = process(batch);
+            }
         });
     });
+    if let (Some(careful), Ok(())) = (careful, &result)
+        && !claimed.is_empty()
+    {
+        let worked = Cell::new(false);
+        careful::together(
+            careful,
+            run,
+            &claimed,
+            &|id| Suspect::Messages(*id),
+            &|ids| {
+                as_engine(|| worked.set(process(Batch::load_free(ids, "engine")) || worked.get()))
+            },
+            &|id, failure| blame_message(*id, failure),
+            &slow::takes_apart,
+        );
+        return worked.get();
+    }
     match result {
-        Ok(()) => worked,
-        Err(failure) if failure.is_interrupt() || claimed.is_empty() => false,
+        Ok(()) if apart.is_empty() => worked,
+        Ok(()) => {
+            let work = |id| as_engine(|| alone(id));
+            one_by_one(run, &apart, None, &work, &blame_message, &put_off_messages) || worked
+        }
+        Err(failure) if failure.is_interrupt() => false,
+        // Whose it is may not be known: then it was a lock of ours that somebody holds.
+        Err(failure) if failure.takes_long() => slow::takes_apart(&failure),
+        Err(_) if claimed.is_empty() => false,
         Err(_) => halving(
             run,
             &claimed,
@@ -42,8 +77,14 @@ pub fn work(run: &mut Run<'_>) -> bool {
                 as_engine(|| process(Batch::load_free(ids, "engine")));
             },
             &|id, failure| blame_message(*id, failure),
+            &slow::takes_apart,
         ),
     }
+}
+
+/// Works on the messages of one case whose window has opened, if nobody else is at it. True if there were any.
+pub fn alone(case: i64) -> bool {
+    process(Batch::load_free(&[case], "engine"))
 }
 
 /// Messages whose window has closed before anybody leased them wait for the next one. True if there were any.

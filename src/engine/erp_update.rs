@@ -8,6 +8,7 @@ use workflow_core::program::StepNo;
 use super::reads::Question;
 use super::versions::Version;
 use crate::pg::acting::as_role;
+use crate::pg::limit::limited;
 use crate::pg::raise::internal;
 use crate::pg::spi::Plan;
 use crate::pg::types::{ToArg, array, array_of};
@@ -51,12 +52,14 @@ pub fn write(version: &Version, step: StepNo, questions: &[Question<'_>]) -> Has
         array_of(questions.iter().map(|q| q.vars)),
         array_of(questions.iter().map(|q| q.answers.as_deref())),
     ];
-    let rows = as_role(version.owner, || {
-        let plan = Plan::prepare(
-            &sql,
-            &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
-        );
-        plan.execute(&args)
+    let rows = limited(version.id, Some(step.no), || {
+        as_role(version.owner, || {
+            let plan = Plan::prepare(
+                &sql,
+                &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
+            );
+            plan.execute(&args)
+        })
     });
     rows.iter()
         .filter_map(|row| usize::try_from(row.must::<i32>(1) - 1).ok())

@@ -1,38 +1,152 @@
 //! What to do when the database raises an error: halve the batch until the culprit is alone, and count it there.
+//!
+//! What is known to be a culprit, or to take long (`slow`), is worked on alone from the start. An error that says that the
+//! server is short of something is nobody's: when one after the other meets it, everything waits.
+
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use workflow_core::game::{CaseState, Mishap, TokenState};
 
-use super::batch::Batch;
+use super::batch::{Apart, Batch};
+use super::slow::{self, Lane};
 use super::work::Run;
-use super::{as_engine, awaited};
+use super::{as_engine, awaited, careful};
+use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
+use crate::pg::types::{arg, array};
 use crate::settings;
 
+/// So many shortages in a row end the work of a tick: more than one case can cause while its batch, of 10,000 at most,
+/// is halved.
+const SHORTAGES: u32 = 16;
+
 /// Runs `work` over `items`, in halves after a failure, until each item has either been worked on or is alone to
-/// blame; `blame` then runs in a transaction of its own. False when the work was interrupted by a person.
+/// blame; `blame` then runs in a transaction of its own. A part after whose failure `leave` says so is left for the next
+/// tick. False when the work was interrupted by a person, or the server is short of something.
 pub fn halving<T>(
     run: &mut Run<'_>,
     items: &[T],
     work: &dyn Fn(&[T]),
     blame: &dyn Fn(&T, &Failure),
+    leave: &dyn Fn(&Failure) -> bool,
+) -> bool {
+    halve(run, items, work, blame, leave, &mut 0)
+}
+
+fn halve<T>(
+    run: &mut Run<'_>,
+    items: &[T],
+    work: &dyn Fn(&[T]),
+    blame: &dyn Fn(&T, &Failure),
+    leave: &dyn Fn(&Failure) -> bool,
+    shortages: &mut u32,
 ) -> bool {
     if items.is_empty() {
         return true;
     }
-    match run(&mut || work(items)) {
-        Ok(()) => true,
-        Err(failure) if failure.is_interrupt() => false,
-        Err(failure) if items.len() == 1 => {
-            // Should even the blame fail, the server log has both errors, and the next tick comes back to it.
-            let _ = run(&mut || blame(&items[0], &failure));
-            true
-        }
-        Err(_) => {
-            let (left, right) = items.split_at(items.len() / 2);
-            halving(run, left, work, blame) && halving(run, right, work, blame)
+    let Err(failure) = run(&mut || work(items)) else {
+        *shortages = 0;
+        return true;
+    };
+    if failure.is_interrupt() {
+        return false;
+    }
+    if failure.is_shortage() {
+        *shortages += 1;
+        if *shortages > SHORTAGES {
+            return false;
         }
     }
+    if let [item] = items {
+        // Should even the blame fail, the server log has both errors, and the next tick comes back to it.
+        return run(&mut || blame(item, &failure)).is_ok() || !failure.is_shortage();
+    }
+    if leave(&failure) {
+        return true;
+    }
+    let (left, right) = items.split_at(items.len() / 2);
+    halve(run, left, work, blame, leave, shortages)
+        && halve(run, right, work, blame, leave, shortages)
+}
+
+/// Works on cases one by one, for a while, until one has cost much time: those after it are left for the next tick. Those
+/// of a version that rests are put off by `postpone`. `note` writes down what is next, before that is begun. True if
+/// anything came of it; `work` says whether it did anything.
+pub fn one_by_one(
+    run: &mut Run<'_>,
+    apart: &[Apart],
+    note: Option<&dyn Fn(i64)>,
+    work: &dyn Fn(i64) -> bool,
+    blame: &dyn Fn(i64, &Failure),
+    postpone: &dyn Fn(&[i64], Duration),
+) -> bool {
+    let start = Instant::now();
+    let mut resting: Vec<i64> = Vec::new();
+    let mut rest = Duration::ZERO;
+    let (mut goes_on, mut worked) = (true, false);
+    for one in apart {
+        let lane = Lane::Version(one.version);
+        if let Some(more) = slow::rest_of(lane) {
+            rest = rest.max(more);
+            resting.push(one.case);
+            continue;
+        }
+        if !goes_on || start.elapsed() > slow::TURN {
+            continue;
+        }
+        if let Some(note) = note
+            && run(&mut || note(one.case)).is_err()
+        {
+            return worked;
+        }
+        let begun = Instant::now();
+        let mut did = false;
+        match run(&mut || did = work(one.case)) {
+            Ok(()) => {
+                slow::went_well(lane);
+                worked |= did;
+            }
+            Err(failure) if failure.is_interrupt() => return worked,
+            Err(failure) => {
+                if failure.takes_long() {
+                    slow::cost(lane, begun.elapsed());
+                }
+                goes_on = !failure.takes_long() && !failure.is_shortage();
+                worked |= run(&mut || blame(one.case, &failure)).is_ok();
+            }
+        }
+    }
+    if !resting.is_empty() {
+        worked |= run(&mut || as_engine(|| postpone(&resting, rest))).is_ok();
+    }
+    worked
+}
+
+/// Due step runs of these cases become due later, as far as nobody else is at the cases.
+pub fn put_off(cases: &[i64], by: Duration) {
+    spi::query(
+        "WITH free AS MATERIALIZED (
+             SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id FOR UPDATE SKIP LOCKED)
+         UPDATE wf.case_steps AS t SET run_at = wf.now() + $2 * interval '1 millisecond'
+         FROM free AS f WHERE t.case_id = f.case_id AND t.state = 'scheduled' AND t.run_at <= wf.now()",
+        &[array(cases.iter().copied()), arg(millis(by))],
+    );
+}
+
+/// Messages of these cases that may be rendered now may be later, as far as nobody else is at the cases.
+pub fn put_off_messages(cases: &[i64], by: Duration) {
+    spi::query(
+        "WITH free AS MATERIALIZED (
+             SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id FOR UPDATE SKIP LOCKED)
+         UPDATE wf.outbox AS o SET not_before = wf.now() + $2 * interval '1 millisecond'
+         FROM free AS f WHERE o.case_id = f.case_id AND o.state = 'deferred' AND o.not_before <= wf.now()",
+        &[array(cases.iter().copied()), arg(millis(by))],
+    );
+}
+
+fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// Counts a failure against the step run of a case that was being fired.
@@ -46,17 +160,26 @@ pub fn blame_case(case: i64, failure: &Failure) {
         };
         let ready = loaded.case.ready(env.now).next();
         let Some(token) = ready else { return };
-        let name = loaded
-            .case
-            .program
-            .step_name(loaded.case.tokens[token].step);
+        let program = &loaded.case.program;
+        let stands_on = loaded.case.tokens[token].step;
+        // A token runs on from step to step, and an error takes it back to the first of them.
+        let then = (failure.whose)
+            .filter(|whose| whose.version == loaded.case.version_id)
+            .and_then(|whose| whose.step.filter(|step| *step != stands_on))
+            .map_or(String::new(), |step| {
+                format!(", then step \"{}\"", program.step_name(step))
+            });
         let message = format!(
-            "workflow \"{}\", step \"{name}\": {}",
-            loaded.case.program.document.name, failure.message
+            "workflow \"{}\", step \"{}\"{then}: {}",
+            program.document.name,
+            program.step_name(stands_on),
+            failure.message
         );
-        // A lock that somebody held is nobody's mistake: it is tried for as long as it takes.
-        let attempts = if failure.is_contention() {
+        // A lock that somebody held, or a full disk, is nobody's mistake.
+        let attempts = if failure.will_pass() {
             i32::MAX
+        } else if failure.ended_process() {
+            careful::attempts()
         } else {
             settings::max_attempts()
         };
@@ -81,6 +204,11 @@ pub fn blame_case(case: i64, failure: &Failure) {
 
 /// Counts a failure against the step run whose message could not be rendered when its window opened.
 pub fn blame_message(case: i64, failure: &Failure) {
+    if failure.will_pass() {
+        let pause = settings::retry_backoff();
+        as_engine(|| put_off_messages(&[case], pause));
+        return;
+    }
     as_engine(|| {
         let mut batch = Batch::load_free(&[case], "engine");
         awaited::postpone(&mut batch);

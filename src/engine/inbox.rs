@@ -6,13 +6,16 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use super::as_engine;
 use super::batch::Batch;
+use super::careful::{self, Careful, Suspect};
 use super::enrol::enrol;
 use super::failures::halving;
 use super::members;
-use super::unread::{self, Entry, Found};
+use super::slow::{self, Lane};
+use super::unread::{self, Entry, Found, Taken};
 use super::versions::version;
 use super::work::{Run, WorkerState};
 use crate::accounts::strategy;
@@ -24,6 +27,12 @@ use crate::subjects::{self, subject};
 
 /// Works on one batch of the inbox. True if there was any.
 pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
+    if slow::is_slow(Lane::Inbox) {
+        return one_by_one(state, run);
+    }
+    if let Some(careful) = state.careful {
+        return work_carefully(careful, state, run);
+    }
     let mut entries: Vec<Entry> = Vec::new();
     let mut next = None;
     let mut done = 0;
@@ -50,30 +59,154 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
             done > 0
         }
         Err(failure) if failure.is_interrupt() || entries.is_empty() => false,
+        Err(failure) if failure.takes_long() => takes_apart(&failure),
         // One of many is to blame, and which one shows among single rows only.
         Err(_) if entries.iter().any(|e| e.packed) => {
             run(&mut || as_engine(|| unread::unpack_all(&entries))).is_ok()
         }
         Err(_) => {
-            let worked = Cell::new(false);
-            let whole = halving(
+            // What is left unread is no reason to come back at once.
+            let done = Cell::new(false);
+            halving(
                 run,
                 &entries,
                 &|part| {
                     as_engine(|| drop(process(part, true)));
-                    worked.set(true);
+                    done.set(true);
                 },
                 &|entry, failure| {
-                    // A lock that somebody holds is nobody's mistake: the row stays unread until it is free.
-                    if !failure.is_contention() {
-                        blame_entry(entry, failure);
-                        worked.set(true);
-                    }
+                    blame_entry(entry, failure);
+                    done.set(done.get() || !failure.will_pass());
                 },
+                &takes_apart,
             );
-            whole && worked.get()
+            done.get()
         }
     }
+}
+
+/// After a failure that cost much time the inbox is read row by row.
+fn takes_apart(failure: &Failure) -> bool {
+    if failure.takes_long() {
+        slow::mark(Lane::Inbox);
+    }
+    failure.takes_long()
+}
+
+/// The same in small batches, each of which is written down first.
+fn work_carefully(careful: Careful, state: &mut WorkerState, run: &mut Run<'_>) -> bool {
+    let mut taken = Taken::default();
+    let mut unpacked = false;
+    let from = state.inbox_frontier;
+    let limit = settings::batch_size().min(careful::BATCH);
+    let noted = run(&mut || {
+        as_engine(|| match unread::take(from, limit) {
+            Found::Unpacked => unpacked = true,
+            Found::Rows(found) => {
+                if !found.entries.is_empty() {
+                    careful.note(&careful::of_entries(&found.entries));
+                }
+                taken = found;
+            }
+        });
+    });
+    if noted.is_err() || unpacked {
+        return unpacked;
+    }
+    if taken.entries.is_empty() {
+        if let Some(next) = taken.read_up_to {
+            state.inbox_frontier = state.inbox_frontier.max(next);
+        }
+        return false;
+    }
+    let done = Cell::new(0);
+    careful::together(
+        careful,
+        run,
+        &taken.entries,
+        &|entry| Suspect::Changed(entry.xid, entry.id),
+        &|part| {
+            as_engine(|| {
+                if unread::my_turn() {
+                    done.set(done.get() + part.len() - process(part, true).len());
+                }
+            });
+        },
+        &blame_entry,
+        &takes_apart,
+    );
+    done.get() > 0
+}
+
+/// Looks at one row, if it is still there and nobody else is reading. One that stands for many is made into many.
+pub fn alone(xid: i64, id: i64) {
+    if !unread::my_turn() {
+        return;
+    }
+    match unread::find(xid, id) {
+        Some(entry) if entry.packed => unread::unpack_all(&[entry]),
+        Some(entry) => drop(process(&[entry], true)),
+        None => {}
+    }
+}
+
+/// The same, row by row, after something in the inbox has taken long: until that happens again, for a while, so that
+/// what else is due gets its turn. Nothing is read while the inbox rests.
+fn one_by_one(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
+    if slow::rest_of(Lane::Inbox).is_some() {
+        return false;
+    }
+    let mut taken = Taken::default();
+    let mut unpacked = false;
+    let (from, limit) = (state.inbox_frontier, settings::batch_size());
+    let looked = run(&mut || {
+        as_engine(|| match unread::take(from, limit) {
+            Found::Unpacked => unpacked = true,
+            Found::Rows(found) => taken = found,
+        });
+    });
+    if looked.is_err() || unpacked {
+        return unpacked;
+    }
+    if taken.entries.iter().any(|entry| entry.packed) {
+        return run(&mut || as_engine(|| unread::unpack_all(&taken.entries))).is_ok();
+    }
+    if let (true, Some(next)) = (taken.entries.is_empty(), taken.read_up_to) {
+        state.inbox_frontier = state.inbox_frontier.max(next);
+    }
+    let start = Instant::now();
+    let mut worked = false;
+    for entry in &taken.entries {
+        if start.elapsed() > slow::TURN {
+            break;
+        }
+        let begun = Instant::now();
+        let mut done = false;
+        // Between these transactions another process may read the inbox. To look at a row twice does no harm.
+        let result = run(&mut || {
+            as_engine(|| {
+                done = unread::my_turn() && process(std::slice::from_ref(entry), true).is_empty();
+            });
+        });
+        match result {
+            Ok(()) => {
+                slow::went_well(Lane::Inbox);
+                worked |= done;
+            }
+            Err(failure) if failure.is_interrupt() => return worked,
+            Err(failure) => {
+                worked |= run(&mut || blame_entry(entry, &failure)).is_ok() && !failure.will_pass();
+                if failure.takes_long() {
+                    slow::cost(Lane::Inbox, begun.elapsed());
+                    break;
+                }
+                if failure.is_shortage() {
+                    break;
+                }
+            }
+        }
+    }
+    worked
 }
 
 /// Derives what follows from some rows and removes them. Gives back the transactions of those left for later because
@@ -242,8 +375,12 @@ fn enrol_by_rules(subject_id: i32, keys: &[&str]) -> Vec<String> {
 
 /// An inbox row that cannot be worked on. If only a start rule is to blame, the open cases still get what they need;
 /// otherwise the row stays unread, so that nothing leaves for a row of the ERP whose state cannot be told. A watched row
-/// that gives no key could be about any: then nothing of the subject leaves.
-fn blame_entry(entry: &Entry, failure: &Failure) {
+/// that gives no key could be about any: then nothing of the subject leaves. What is nobody's mistake stays as it is, to be
+/// read again.
+pub fn blame_entry(entry: &Entry, failure: &Failure) {
+    if failure.will_pass() {
+        return;
+    }
     let without_enrolling = attempt(AssertUnwindSafe(|| {
         as_engine(|| drop(process(std::slice::from_ref(entry), false)));
     }));
@@ -256,21 +393,32 @@ fn blame_entry(entry: &Entry, failure: &Failure) {
         if without_enrolling.is_err() {
             unread::park(entry, key);
         }
-        let place = key.map_or(String::new(), |key| format!(", key {key}"));
-        let name = subject::find(entry.subject).map_or(String::new(), |s| s.name.clone());
-        spi::query(
-            "INSERT INTO wf.failures (at, subject_id, key, sqlstate, message, detail, hint)
-             VALUES (wf.now(), $1, $6, $2, $3, $4, $5)",
-            &[
-                arg(entry.subject),
-                arg(failure.sqlstate.as_str()),
-                arg(format!("subject \"{name}\"{place}: {}", failure.message)),
-                optional(failure.detail.as_deref()),
-                arg(failure.hint.clone().unwrap_or_else(|| {
-                    "Mend the workflow's conditions or the row, then call wf.reconcile.".to_owned()
-                })),
-                optional(key),
-            ],
-        );
+        record(entry, key, failure);
     });
+}
+
+/// A row that is not to be looked at any more, for what it does.
+pub fn park(entry: &Entry, key: Option<&str>, failure: &Failure) {
+    unread::park(entry, key);
+    record(entry, key, failure);
+}
+
+/// Makes an incident of a row.
+fn record(entry: &Entry, key: Option<&str>, failure: &Failure) {
+    let place = key.map_or(String::new(), |key| format!(", key {key}"));
+    let name = subject::find(entry.subject).map_or(String::new(), |s| s.name.clone());
+    spi::query(
+        "INSERT INTO wf.failures (at, subject_id, key, sqlstate, message, detail, hint)
+         VALUES (wf.now(), $1, $6, $2, $3, $4, $5)",
+        &[
+            arg(entry.subject),
+            arg(failure.sqlstate.as_str()),
+            arg(format!("subject \"{name}\"{place}: {}", failure.message)),
+            optional(failure.detail.as_deref()),
+            arg(failure.hint.clone().unwrap_or_else(|| {
+                "Mend the workflow's conditions or the row, then call wf.reconcile.".to_owned()
+            })),
+            optional(key),
+        ],
+    );
 }

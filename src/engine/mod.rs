@@ -14,11 +14,14 @@
 //! * `erp_update`, `sql_call`: what steps do in the owner's name
 //! * `simulation`: what differs while the future is tried out
 //! * `chores`: what can wait, such as sealing history
-//! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three, and what to do about errors
+//! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three
+//! * `failures`: what to do about errors; `slow`: what is worked on one by one because it takes long
+//! * `careful`: what is written down before it is begun, after something has ended a process
 
 mod another;
 mod awaited;
 pub mod batch;
+pub mod careful;
 mod chores;
 pub mod context;
 pub mod deferred;
@@ -35,6 +38,7 @@ pub mod reads;
 pub mod run_due;
 mod sections;
 pub mod simulation;
+pub mod slow;
 pub mod sql_call;
 pub mod starting;
 mod unread;

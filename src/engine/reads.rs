@@ -14,6 +14,7 @@ use workflow_core::{Error, ErrorCode};
 
 use super::versions::Version;
 use crate::pg::acting::as_role;
+use crate::pg::limit::limited;
 use crate::pg::raise::raise;
 use crate::pg::spi::Kept;
 use crate::pg::types::{ToArg, array, array_of};
@@ -80,12 +81,20 @@ enum Purpose {
 }
 
 /// The prepared reads of one version.
-#[derive(Default)]
 pub struct ReadPlans {
+    version: i32,
     plans: RefCell<HashMap<Purpose, Rc<ReadPlan>>>,
 }
 
 impl ReadPlans {
+    /// Nothing prepared yet for the version of this id.
+    pub fn new(version: i32) -> Self {
+        Self {
+            version,
+            plans: RefCell::default(),
+        }
+    }
+
     /// What enrolling asks: the start condition, and the subject's own idea of which rows may have a case.
     pub fn of_start(&self, version: &Version) -> Rc<ReadPlan> {
         self.whole(Purpose::Start, version, || {
@@ -113,7 +122,12 @@ impl ReadPlans {
         read: impl FnOnce() -> Read,
     ) -> Rc<ReadPlan> {
         self.of(purpose, || {
-            ReadPlan::prepare(&version.subject, version.owner, [(START, read())])
+            ReadPlan::prepare(
+                version.id,
+                &version.subject,
+                version.owner,
+                [(START, read())],
+            )
         })
     }
 
@@ -124,7 +138,7 @@ impl ReadPlans {
                 let step = version.program.step(*no)?;
                 Some((*no, version.program.step_read(step)))
             });
-            ReadPlan::prepare(&version.subject, version.owner, reads)
+            ReadPlan::prepare(version.id, &version.subject, version.owner, reads)
         };
         if run_on {
             let wide = self.of(Purpose::RunOn(step), || {
@@ -142,7 +156,8 @@ impl ReadPlans {
         if let Some(known) = self.plans.borrow().get(&purpose) {
             return known.clone();
         }
-        let plan = Rc::new(prepare());
+        // Limited, too: the parser waits for the locks of the tables that are named.
+        let plan = Rc::new(limited(self.version, None, prepare));
         self.plans.borrow_mut().insert(purpose, plan.clone());
         plan
     }
@@ -150,6 +165,7 @@ impl ReadPlans {
 
 /// A prepared read.
 pub struct ReadPlan {
+    version: i32,
     plan: Kept,
     columns: Rc<Columns>,
     conditions: usize,
@@ -212,6 +228,7 @@ pub fn read_columns(subject: &Subject, read: &Read) -> Columns {
 
 impl ReadPlan {
     fn prepare(
+        version: i32,
         subject: &Subject,
         owner: Oid,
         reads: impl IntoIterator<Item = (StepNo, Read)>,
@@ -232,6 +249,7 @@ impl ReadPlan {
         let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
         let plan = as_role(owner, || Kept::prepare(sql, types.to_vec()));
         Self {
+            version,
             is_volatile: plan.is_volatile(),
             plan,
             columns,
@@ -248,7 +266,13 @@ impl ReadPlan {
             array_of(questions.iter().map(|q| q.vars)),
             array_of(questions.iter().map(|q| q.answers.as_deref())),
         ];
-        let rows = as_role(self.owner, || self.plan.execute(&args));
+        let step = match self.parts[..] {
+            [(step, _)] if step != START => Some(step),
+            _ => None,
+        };
+        let rows = limited(self.version, step, || {
+            as_role(self.owner, || self.plan.execute(&args))
+        });
         let width = self.columns.names().len();
         let mut answers = Answers {
             plan: self.clone(),

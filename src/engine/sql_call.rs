@@ -5,10 +5,14 @@ use workflow_core::program::StepNo;
 use super::reads::Question;
 use super::versions::Version;
 use crate::pg::acting::as_role;
-use crate::pg::raise::internal;
+use crate::pg::limit::limited;
+use crate::pg::raise::{internal, raise_as};
 use crate::pg::spi::Plan;
 use crate::pg::types::{ToArg, array, array_of};
 use crate::subjects::subject::Subject;
+
+/// How many characters the result of a call may have: it is kept with the case.
+const LONGEST: usize = 1_000_000;
 
 /// The statement of an `sql` step over a group of keys. The expression stands in a subquery, so that it gives one value
 /// for each; as text, so that a function without a result will do, or as JSON if the result is kept.
@@ -19,11 +23,13 @@ pub fn call_sql(subject: &Subject, call: &str, json: bool) -> String {
         format!("(SELECT (\n{call}\n))::pg_catalog.text")
     };
     format!(
-        "SELECT k.wf_ord::pg_catalog.int4, {result}
+        // No more of it than shows that it is too long: a batch of such results would not fit into memory.
+        "SELECT k.wf_ord::pg_catalog.int4, pg_catalog.left({result}, {})
          FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.jsonb[]),
                          pg_catalog.unnest($3::pg_catalog.jsonb[]))
               WITH ORDINALITY AS k(wf_key, vars, answers, wf_ord)
          JOIN (SELECT s.* FROM {} AS s) AS d ON {}",
+        LONGEST + 1,
         subject.details,
         subject.join_condition("d", "k.wf_key")
     )
@@ -46,18 +52,38 @@ pub fn call(version: &Version, step: StepNo, questions: &[Question<'_>]) -> Vec<
         array_of(questions.iter().map(|q| q.vars)),
         array_of(questions.iter().map(|q| q.answers.as_deref())),
     ];
-    let rows = as_role(version.owner, || {
-        let plan = Plan::prepare(
-            &sql,
-            &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
-        );
-        plan.execute(&args)
+    let rows = limited(version.id, Some(step), || {
+        as_role(version.owner, || {
+            let plan = Plan::prepare(
+                &sql,
+                &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
+            );
+            plan.execute(&args)
+        })
     });
     for row in rows.iter() {
         let index = usize::try_from(row.must::<i32>(1) - 1).unwrap_or(0);
         if let Some(result) = results.get_mut(index) {
             *result = row.get(2);
+            if result
+                .as_ref()
+                .is_some_and(|text| text.len() > LONGEST && text.chars().count() > LONGEST)
+            {
+                limited(version.id, Some(step), || too_long());
+            }
         }
     }
     results
+}
+
+fn too_long() -> ! {
+    raise_as(
+        pgrx::PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        format!("the result of the call has more than {LONGEST} characters"),
+        None,
+        Some(
+            "Let the function give back less, for example the key of a row that it writes; then call wf.retry."
+                .to_owned(),
+        ),
+    )
 }

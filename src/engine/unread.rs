@@ -76,11 +76,7 @@ pub fn take(from: i64, limit: i64) -> Found {
             read_up_to: before_looking,
         });
     }
-    let turn = "SELECT pg_catalog.pg_try_advisory_xact_lock('wf.inbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)";
-    if !spi::query(turn, &[])
-        .first()
-        .is_some_and(|row| row.must::<bool>(1))
-    {
+    if !my_turn() {
         return Found::Rows(Taken::default());
     }
     // Taken before the rows are read: a transaction that was running then may still commit behind them.
@@ -118,6 +114,12 @@ pub fn take(from: i64, limit: i64) -> Found {
     })
 }
 
+/// Whether this process is the one that reads the inbox, until its transaction ends.
+pub fn my_turn() -> bool {
+    let turn = "SELECT pg_catalog.pg_try_advisory_xact_lock('wf.inbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)";
+    (spi::query(turn, &[]).first()).is_some_and(|row| row.must::<bool>(1))
+}
+
 /// The oldest transaction that is still running: what comes later than this look was written by it or a later one.
 fn oldest_running() -> Option<i64> {
     let rows = spi::query(
@@ -125,6 +127,17 @@ fn oldest_running() -> Option<i64> {
         &[],
     );
     rows.first().map(|row| row.must(1))
+}
+
+/// A row that is unread and has not failed, if it is still there.
+pub fn find(xid: i64, id: i64) -> Option<Entry> {
+    let rows = spi::query(
+        "SELECT i.xid::text::int8, i.inbox_id, i.subject_id, i.op, i.watch_id, i.key, i.watched, i.packed,
+                i.keys, i.watched_rows
+         FROM wf.inbox AS i WHERE i.xid = $1::text::xid8 AND i.inbox_id = $2 AND i.failed_at IS NULL",
+        &[arg(xid.to_string()), arg(id)],
+    );
+    rows.first().map(entry)
 }
 
 fn entry(row: RowRef<'_>) -> Entry {

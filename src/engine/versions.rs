@@ -13,6 +13,7 @@ use workflow_core::template::Limits;
 use workflow_core::{Error, ErrorCode};
 
 use super::reads::ReadPlans;
+use crate::pg::limit::limited;
 use crate::pg::raise::{OrRaise, internal, raise};
 use crate::pg::spi;
 use crate::pg::types::arg;
@@ -51,7 +52,8 @@ pub fn version(id: i32) -> Rc<Version> {
         known.subject.require_usable();
         return known;
     }
-    let version = Rc::new(load(id));
+    // Limited: the details of its subject are looked at.
+    let version = Rc::new(limited(id, None, || load(id)));
     VERSIONS.with_borrow_mut(|versions| versions.insert(id, version.clone()));
     version
 }
@@ -83,7 +85,7 @@ fn load(id: i32) -> Version {
         owner: row.must(3),
         program: Rc::new(program),
         subject,
-        reads: ReadPlans::default(),
+        reads: ReadPlans::new(id),
         ran_on: Cell::new(false),
     }
 }

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::careful::{self, Careful};
 use super::chores::Chores;
 use super::{as_engine, deferred, due, inbox};
 use crate::collections;
+use crate::pg::limit;
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
 use crate::pg::types::{arg, instant_from_pg};
@@ -34,6 +36,8 @@ pub struct WorkerState {
     pub frontier: DateTime<Utc>,
     /// Inbox rows of transactions before this one have been read.
     pub inbox_frontier: i64,
+    /// Something has ended a worker or the server in the middle of its work.
+    pub careful: Option<Careful>,
     last_now: DateTime<Utc>,
     swept: Option<(Instant, Duration)>,
     pub chores: Chores,
@@ -51,6 +55,7 @@ impl WorkerState {
         Self {
             frontier: DateTime::<Utc>::MIN_UTC,
             inbox_frontier: 0,
+            careful: None,
             last_now: DateTime::<Utc>::MIN_UTC,
             swept: None,
             chores: Chores::new(),
@@ -58,8 +63,12 @@ impl WorkerState {
     }
 }
 
-/// Does one batch of each kind of work.
+/// Does one batch of each kind of work, with the limit on the SQL of steps in force.
 pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
+    limit::in_force(|| turn(state, run))
+}
+
+fn turn(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     if let Some(from) = wake::take_wake_from() {
         state.frontier = state.frontier.min(instant_from_pg(from));
     }
@@ -75,6 +84,10 @@ pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     }
     state.last_now = look.now;
     let mut worked = false;
+    if let Some(careful) = state.careful {
+        worked |= careful::leftovers(careful, run);
+        careful::end_in_time(state, run);
+    }
     if look.promises {
         worked |= collections::settle_due(run);
     }
@@ -95,7 +108,7 @@ pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
         worked |= deferred::close_windows(run);
     }
     if look.deferred || worked {
-        worked |= deferred::work(run);
+        worked |= deferred::work(state.careful, run);
     }
     if worked {
         return Next::More;

@@ -4,6 +4,7 @@
 pub mod acting;
 pub mod arrays;
 pub mod json;
+pub mod limit;
 pub mod raise;
 pub mod rows;
 pub mod sequence;

@@ -7,6 +7,12 @@ use std::ffi::c_void;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 
+use super::limit::{self, Exceeded, Whose};
+
+/// crash_shutdown, which no ERROR has.
+const PROCESS_ENDED: &str = "57P02";
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 thread_local! {
     /// The code of the error that the server reported last. pgrx knows PostgreSQL's own codes only, and takes any other,
     /// such as one that a function of users raises, for an internal error.
@@ -55,6 +61,10 @@ pub struct Failure {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// The workflow whose own SQL raised it, where the engine was at work.
+    pub whose: Option<Whose>,
+    /// That SQL had taken longer than `workflow_engine.step_timeout`.
+    pub timed_out: bool,
 }
 
 impl Failure {
@@ -68,23 +78,102 @@ impl Failure {
             (CaughtError::PostgresError(_), reported) if reported != 0 => reported,
             _ => report.sql_error_code() as i32,
         };
-        Self {
+        let said = Self {
             sqlstate: sqlstate_text(code),
             message: report.message().to_owned(),
             detail: report.detail().map(str::to_owned),
             hint: report.hint().map(str::to_owned),
+            whose: limit::take_culprit(),
+            timed_out: false,
+        };
+        match limit::take_exceeded() {
+            Some(exceeded) => said.timed_out(exceeded),
+            None => said,
         }
+    }
+
+    /// What is said instead of the cancellation, or of what the SQL made of it.
+    fn timed_out(self, exceeded: Exceeded) -> Self {
+        let limit = exceeded.limit.as_millis();
+        // lock_not_available is nobody's mistake. program_limit_exceeded: query_canceled is for persons.
+        let (sqlstate, message) = if exceeded.waiting {
+            (
+                LOCK_NOT_AVAILABLE,
+                format!("its SQL waited for a lock when {limit} ms were over"),
+            )
+        } else {
+            (
+                "54000",
+                format!("its SQL took longer than {limit} ms and was cancelled"),
+            )
+        };
+        Self {
+            sqlstate: sqlstate.to_owned(),
+            message,
+            detail: Some(format!("It then said: {} ({}).", self.message, self.sqlstate)),
+            hint: Some(
+                "Make the condition, the function or the details view faster, or raise workflow_engine.step_timeout; then call wf.retry."
+                    .to_owned(),
+            ),
+            whose: self.whose,
+            timed_out: true,
+        }
+    }
+
+    /// For what was worked on alone when the server process that did so ended.
+    pub fn process_ended() -> Self {
+        Self {
+            sqlstate: PROCESS_ENDED.to_owned(),
+            message: "the server process that worked on it ended".to_owned(),
+            detail: Some("It was the only one that this process was working on.".to_owned()),
+            hint: Some(
+                "See the server's log for what has ended the process: FATAL, a signal, no memory. Mend the SQL that did it, then call wf.retry."
+                    .to_owned(),
+            ),
+            whose: None,
+            timed_out: false,
+        }
+    }
+
+    /// It is about the end of a process.
+    pub fn ended_process(&self) -> bool {
+        self.sqlstate == PROCESS_ENDED
+    }
+
+    /// It cost much time, and would cost as much again: the limit on a step's SQL, or a wait for a lock.
+    pub fn takes_long(&self) -> bool {
+        self.timed_out || self.sqlstate == LOCK_NOT_AVAILABLE
+    }
+
+    /// The server is short of something, whoever asks: disk space, locks, connections; or its disk fails. What a
+    /// case does to itself (temp_file_limit, a value that is too large) has other codes.
+    pub fn is_shortage(&self) -> bool {
+        let out_of_locks = || {
+            let said = self.hint.as_deref().unwrap_or_default();
+            // The names of settings are not translated.
+            said.contains("max_locks_per_transaction")
+                || said.contains("max_pred_locks_per_transaction")
+        };
+        matches!(self.sqlstate.as_str(), "53100" | "53300" | "58030")
+            || (self.sqlstate == "53200" && out_of_locks())
+    }
+
+    /// Nobody's mistake: it is tried again for as long as it takes.
+    pub fn will_pass(&self) -> bool {
+        self.is_contention() || self.is_shortage()
     }
 
     /// Somebody held a lock, or won a race: worth trying again for as long as it takes.
     pub fn is_contention(&self) -> bool {
-        matches!(self.sqlstate.as_str(), "40001" | "40P01" | "55P03")
+        matches!(
+            self.sqlstate.as_str(),
+            "40001" | "40P01" | LOCK_NOT_AVAILABLE
+        )
     }
 
     /// An error that a person caused by stopping us, not the case: never counted against a case.
     pub fn is_interrupt(&self) -> bool {
-        // query_canceled also stands for statement_timeout, which is the case's own fault in a worker; the worker
-        // sets no statement timeout of its own unless configured, so a cancel there is a person's.
+        // query_canceled also stands for a client's statement_timeout. What `limit` cancels has another code.
         self.sqlstate == "57014" || self.sqlstate.starts_with("57P")
     }
 }

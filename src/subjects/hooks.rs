@@ -76,8 +76,8 @@ unsafe extern "C-unwind" fn on_transaction(
         pg_sys::XactEvent::XACT_EVENT_COMMIT
         | pg_sys::XactEvent::XACT_EVENT_ABORT
         | pg_sys::XactEvent::XACT_EVENT_PREPARE => {
-            if event == pg_sys::XactEvent::XACT_EVENT_ABORT {
-                // A month made by this transaction is gone with it.
+            if event != pg_sys::XactEvent::XACT_EVENT_COMMIT {
+                // A month made by this transaction is gone with it, or not there before it is committed.
                 crate::engine::partitions::forget();
             }
             buffer::clear();

@@ -12,6 +12,7 @@ use super::process::{self, Order};
 use super::shared::{self, Slot, State};
 use super::transaction;
 use crate::engine;
+use crate::engine::careful::Careful;
 use crate::engine::work::{Next, WorkerState};
 use crate::settings;
 
@@ -85,8 +86,10 @@ pub extern "C-unwind" fn workflow_engine_worker(argument: Datum) {
 /// However the process ends, its slot says so and the launcher hears of it.
 unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: Datum) {
     if let Some(slot) = super::my_slot() {
-        if slot.state().is_live() {
-            slot.set_state(State::Ended);
+        match slot.state() {
+            State::Working => slot.set_state(State::Fell),
+            state if state.is_live() => slot.set_state(State::Ended),
+            _ => {}
         }
         slot.vacate();
     }
@@ -119,6 +122,7 @@ fn work(slot: &Slot) -> End {
                 engine::forget();
                 state = WorkerState::new();
             } else if let Some(shared) = shared::get() {
+                state.careful = begin_carefully(slot);
                 // Now the launcher may start the others.
                 slot.set_state(State::Idle);
                 shared.launcher.wake();
@@ -160,6 +164,20 @@ fn work(slot: &Slot) -> End {
             process::sleep(nap);
         }
     }
+}
+
+/// Whether to work carefully, see `engine::careful`.
+fn begin_carefully(slot: &Slot) -> Option<Careful> {
+    let (number, fell) = (
+        slot.number.load(Ordering::Relaxed),
+        slot.careful.load(Ordering::Acquire),
+    );
+    let mut careful = None;
+    // Should the question fail, so will the work, and be tried again.
+    let _ = transaction::run(&mut || {
+        careful = engine::as_engine(|| engine::careful::begin(number, fell));
+    });
+    careful
 }
 
 /// The extension's oid, if it is installed here. A failure to look is taken for its absence only by a worker that the

@@ -2,6 +2,8 @@
 //! has the workers of that database leave first, and keeps them out until the transaction ends. The same for DROP
 //! EXTENSION: it locks our tables one after the other, and a worker that locks them in another order would deadlock.
 //!
+//! The same hook wakes the workers for COMMIT PREPARED, which runs none of the callbacks of what was prepared.
+//!
 //! The next hook in the chain is called without pgrx's error boundary: that would strip the errors of every utility
 //! statement in the server of their position, context and constraint names.
 
@@ -65,6 +67,11 @@ unsafe extern "C-unwind" fn hook(
         let node = (*statement).utilityStmt;
         if concerns_workers((*node).type_) {
             prepare(node);
+        } else if (*node).type_ == NodeTag::T_TransactionStmt {
+            let kind = (*node.cast::<pg_sys::TransactionStmt>()).kind;
+            if kind == pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED {
+                wake::on_commit_of_prepared();
+            }
         }
         let next = PREVIOUS.get().unwrap_or(standard_ProcessUtility);
         next(

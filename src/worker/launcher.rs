@@ -24,6 +24,9 @@ const RESTART_SECONDS: i32 = 2;
 const LOOKING: usize = 2;
 /// The wait before a worker that died is started again; it doubles up to the limit.
 const BACKOFF: Duration = Duration::from_secs(1);
+/// The same for one that has ended in the middle of its work: the next one works carefully, so that it will not go on
+/// for long.
+const FALL: Duration = Duration::from_millis(250);
 const BACKOFF_LIMIT: Duration = Duration::from_secs(60);
 /// A worker that has lived this long starts with a clean sheet.
 const HEALTHY: Duration = Duration::from_secs(60);
@@ -89,6 +92,8 @@ struct Record {
     started: Instant,
     failures: u32,
     not_before: Instant,
+    /// It has ended in the middle of its work.
+    fell: bool,
 }
 
 struct Launcher {
@@ -187,7 +192,13 @@ impl Launcher {
                 State::Left => {
                     self.records.remove(&key);
                 }
-                _ => self.punish(key),
+                State::Fell => {
+                    self.punish(key, FALL);
+                    if let Some(record) = self.records.get_mut(&key) {
+                        record.fell = true;
+                    }
+                }
+                _ => self.punish(key, BACKOFF),
             }
         }
     }
@@ -212,17 +223,18 @@ impl Launcher {
     }
 
     /// Puts off the next start of a worker that has died or could not be started.
-    fn punish(&mut self, key: (Oid, u32)) {
+    fn punish(&mut self, key: (Oid, u32), first: Duration) {
         let now = Instant::now();
         let record = self.records.entry(key).or_insert(Record {
             started: now,
             failures: 0,
             not_before: now,
+            fell: false,
         });
         if record.started.elapsed() > HEALTHY {
             record.failures = 0;
         }
-        let wait = BACKOFF
+        let wait = first
             .saturating_mul(1 << record.failures.min(6))
             .min(BACKOFF_LIMIT);
         record.failures = record.failures.saturating_add(1);
@@ -361,12 +373,13 @@ impl Launcher {
                     started: now,
                     failures,
                     not_before: now,
+                    fell: false,
                 },
             );
             None
         } else {
             slot.free();
-            self.punish(key);
+            self.punish(key, BACKOFF);
             self.records.get(&key).map(|record| record.not_before)
         }
     }
@@ -381,7 +394,8 @@ impl Launcher {
         let name = self.databases.get(&oid).map_or_else(String::new, |known| {
             String::from_utf8_lossy(&known.name).into_owned()
         });
-        let generation = slot.claim(oid, number);
+        let fell = self.records.get(&(oid, number)).is_some_and(|r| r.fell);
+        let generation = slot.claim(oid, number, fell);
         let mut worker = process::describe(
             &format!("workflow_engine worker {number} {name}"),
             "workflow_engine worker",

@@ -37,6 +37,8 @@ pub enum State {
     Left = 6,
     /// It has ended because its database lacks the extension.
     NoExtension = 7,
+    /// The process has ended in the middle of its work.
+    Fell = 8,
 }
 
 impl State {
@@ -51,6 +53,7 @@ impl State {
             Self::Ended => "ended",
             Self::Left => "left",
             Self::NoExtension => "no extension",
+            Self::Fell => "fell",
         }
     }
 
@@ -71,6 +74,7 @@ impl State {
             5 => Self::Ended,
             6 => Self::Left,
             7 => Self::NoExtension,
+            8 => Self::Fell,
             _ => Self::Free,
         }
     }
@@ -94,6 +98,8 @@ pub struct Slot {
     pub leave: AtomicBool,
     /// CREATE EXTENSION has committed since the worker started: that it found none means nothing.
     pub look_again: AtomicBool,
+    /// The worker before this one has fallen. Set by the launcher.
+    pub careful: AtomicBool,
     /// Earliest run_at, in PostgreSQL's microseconds, that was committed since the worker last took it.
     pub wake_from: AtomicI64,
     /// When its last tick ended, in PostgreSQL's microseconds, 0 before the first.
@@ -111,6 +117,7 @@ impl Slot {
             latch: AtomicUsize::new(0),
             leave: AtomicBool::new(false),
             look_again: AtomicBool::new(false),
+            careful: AtomicBool::new(false),
             wake_from: AtomicI64::new(NOWHERE),
             last_tick: AtomicI64::new(0),
         }
@@ -132,11 +139,12 @@ impl Slot {
     }
 
     /// The launcher takes a free slot for a worker and gets the generation that the worker must show.
-    pub fn claim(&self, database: Oid, number: u32) -> u32 {
+    pub fn claim(&self, database: Oid, number: u32, careful: bool) -> u32 {
         self.pid.store(0, Ordering::Relaxed);
         self.latch.store(0, Ordering::Relaxed);
         self.leave.store(false, Ordering::Relaxed);
         self.look_again.store(false, Ordering::Relaxed);
+        self.careful.store(careful, Ordering::Relaxed);
         self.wake_from.store(NOWHERE, Ordering::Relaxed);
         self.last_tick.store(0, Ordering::Relaxed);
         self.number.store(number, Ordering::Relaxed);

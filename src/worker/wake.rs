@@ -3,7 +3,8 @@
 //! What a transaction wants to happen is noted in process-local cells and done by one transaction callback, which is
 //! registered once in a backend. In that callback an ERROR or a panic would take the server down, so it touches only
 //! atomics and latches. A rolled-back subtransaction leaves its note behind: a worker then wakes up once for nothing.
-//! COMMIT PREPARED runs no callbacks; the worker's naptime covers that.
+//! COMMIT PREPARED runs no callbacks of what was prepared; the hook on utility statements notes it, as part of its own
+//! transaction, which ends when the prepared one has been committed.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -79,6 +80,12 @@ pub fn on_commit_at(run_at: i64) {
         notes.wake.set(true);
         notes.from.set(notes.from.get().min(run_at));
     });
+}
+
+/// As `on_commit_at`, for COMMIT PREPARED: what the transaction had noted when it was prepared is forgotten, so the
+/// workers look at everything that is due.
+pub fn on_commit_of_prepared() {
+    on_commit_at(i64::MIN);
 }
 
 /// For the engine in a worker: the earliest `run_at` committed since it last asked, if any. Ask before the snapshot of

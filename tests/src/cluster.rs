@@ -13,6 +13,7 @@ use crate::initdb;
 use crate::installation::Installation;
 use crate::process::{processes_in, server_command, signal, watchdog};
 use crate::session::Session;
+use crate::shim::Shim;
 use crate::wait::eventually_within;
 
 /// How to start a cluster.
@@ -20,6 +21,7 @@ use crate::wait::eventually_within;
 pub struct Options {
     preload: Vec<String>,
     settings: Vec<(String, String)>,
+    shim: bool,
 }
 
 impl Default for Options {
@@ -27,6 +29,7 @@ impl Default for Options {
         Self {
             preload: vec!["workflow_engine".to_owned()],
             settings: Vec::new(),
+            shim: false,
         }
     }
 }
@@ -37,7 +40,15 @@ impl Options {
         Self {
             preload: Vec::new(),
             settings: Vec::new(),
+            shim: false,
         }
+    }
+
+    /// With a clock that can be set and a disk that can be filled: [`Cluster::shim`].
+    #[must_use]
+    pub fn with_shim(mut self) -> Self {
+        self.shim = true;
+        self
     }
 
     /// One more library to preload.
@@ -96,6 +107,7 @@ pub struct Cluster {
     data: PathBuf,
     server: Option<Child>,
     watchdog: Child,
+    shim: Option<Shim>,
 }
 
 impl Cluster {
@@ -104,11 +116,13 @@ impl Cluster {
         let folder = initdb::new_folder("wf");
         let watchdog = watchdog(&folder);
         let data = folder.join("data");
+        let shim = options.shim.then(|| Shim::new(&folder));
         let mut cluster = Self {
             folder,
             data,
             server: None,
             watchdog,
+            shim,
         };
         initdb::copy_to(&cluster.data);
         cluster.configure(options);
@@ -161,7 +175,11 @@ impl Cluster {
             .open(self.folder.join("log"))
             .expect("the log can be written");
         let errors = log.try_clone().expect("a file can be cloned");
-        let server = server_command("postgres")
+        let mut command = server_command("postgres");
+        if let Some(shim) = &self.shim {
+            shim.preload(&mut command);
+        }
+        let server = command
             .arg("-D")
             .arg(&self.data)
             .stdout(Stdio::from(log))
@@ -250,6 +268,12 @@ impl Cluster {
         self.connect("postgres")
             .exec(&format!("CREATE DATABASE \"{name}\""));
         self.connect(name)
+    }
+
+    /// What sets the clock of the cluster and fills its disk, if its options ask for it.
+    #[track_caller]
+    pub fn shim(&self) -> &Shim {
+        self.shim.as_ref().expect("Options::with_shim")
     }
 
     /// The postmaster's process id.

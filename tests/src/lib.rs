@@ -15,6 +15,7 @@ mod random;
 mod sender;
 mod session;
 mod shared;
+mod shim;
 mod wait;
 
 pub use cluster::{Cluster, Connector, Options};
@@ -26,4 +27,5 @@ pub use random::Random;
 pub use sender::{Message, ids};
 pub use session::{Failure, Session, literal};
 pub use shared::{TestDb, define_sql};
+pub use shim::{Full, Shim};
 pub use wait::{eventually, eventually_within};

@@ -349,11 +349,5 @@ fn make(given: &[String], random: &mut Random) -> String {
 #[test]
 fn date_rules_bent_at_random_never_panic_and_keep_what_they_promise() {
     let given = corpus("dates");
-    fuzz(
-        "dates",
-        &given,
-        4_000,
-        |random| make(&given, random),
-        check,
-    );
+    fuzz("dates", &given, 4_000, |random| make(&given, random), check);
 }

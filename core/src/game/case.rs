@@ -354,7 +354,9 @@ impl Case {
             self.park(index, mishap, out);
             return;
         }
-        let doublings = u32::try_from(token.attempts - 1).unwrap_or(0).min(16);
+        // What is tried for as long as it takes must also be tried again soon after its cause is gone.
+        let most = if max_attempts == i32::MAX { 5 } else { 16 };
+        let doublings = u32::try_from(token.attempts - 1).unwrap_or(0).min(most);
         token.run_at = Some(env.now + pause * 2i32.pow(doublings));
     }
 

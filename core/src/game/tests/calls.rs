@@ -281,6 +281,34 @@ fn errors_of_the_database_are_tried_again_after_a_doubling_pause() {
 }
 
 #[test]
+fn what_is_nobodys_mistake_is_never_parked_and_waits_for_32_pauses_at_most() {
+    let mut play = workflow(json!([
+        {"name": "n", "kind": "note", "text": "x", "on": {"hours": 1}}, {"name": "f", "kind": "finish"}
+    ]));
+    play.start();
+    play.now = play.only().run_at.unwrap();
+    let mishap = Mishap {
+        sqlstate: "53100",
+        message: "no space left on device",
+        detail: None,
+        hint: None,
+    };
+    for attempt in 1..40 {
+        let now = play.now;
+        play.ask(&Default::default(), |case, _, env, out| {
+            let pause = chrono::TimeDelta::seconds(10);
+            case.attempt_failed(0, &mishap, i32::MAX, pause, env, out);
+        });
+        let pause = 10 * 2i64.pow((attempt - 1).min(5));
+        assert_eq!(
+            play.only().run_at,
+            Some(now + chrono::TimeDelta::seconds(pause))
+        );
+    }
+    assert!(play.out.failures.is_empty());
+}
+
+#[test]
 fn a_task_whose_date_cannot_be_told_keeps_its_task() {
     let mut play = workflow(json!([
         {"name": "t", "kind": "task", "participant": "p", "due": {"anchor": "subject.d", "days": 3}},

@@ -1,0 +1,85 @@
+//! Faults from outside and from within: SQL that harms its process, resources that run out, statements that are cancelled,
+//! transactions that last, clocks that jump. After each of them everything goes on, nothing is half done, and every step
+//! has run exactly once.
+
+mod clock;
+mod interrupted;
+mod poison;
+mod shortage;
+mod transactions;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use workflow_engine_tests::{Options, Session, automatic, eventually_within};
+
+const NONE: &[&str] = &[];
+
+/// What fails is tried again soon and not often, so that tests need not wait.
+fn hasty() -> Options {
+    Options::default()
+        .set("workflow_engine.retry_backoff", "1s")
+        .set("workflow_engine.max_attempts", "3")
+        .set("workflow_engine.step_timeout", "300ms")
+}
+
+/// Posts invoices, numbered and in one transaction.
+fn post(shop: &mut Session, first: i64, last: i64) {
+    shop.exec(&format!(
+        "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', '2026-04-01', 100, 'EUR', now() FROM generate_series({first}, {last}) AS n"
+    ));
+}
+
+/// Waits until a query gives `t`, and shows the story if it never does.
+#[track_caller]
+fn until(shop: &mut Session, what: &str, sql: &str) {
+    let limit = Duration::from_secs(120);
+    let mut story = String::new();
+    let mut looks = 0;
+    eventually_within(limit, what, || {
+        looks += 1;
+        if looks % 100 == 0 {
+            story = shop.story();
+            println!("{what}:\n{story}");
+        }
+        (shop.one::<String>(sql) == "t").then_some(())
+    });
+}
+
+/// Waits until so many cases have ended.
+#[track_caller]
+fn completed(shop: &mut Session, count: i64) {
+    until(
+        shop,
+        &format!("{count} cases that have ended"),
+        &format!("SELECT count(*) >= {count} FROM wf.cases WHERE state = 'completed'"),
+    );
+}
+
+/// Every step of every case has run once, and no case has been started twice.
+#[track_caller]
+fn expect_exactly_once(shop: &mut Session, cases: i64, notes_each: i64) {
+    shop.expect(
+        "SELECT count(*), count(DISTINCT key) FROM wf.case_subjects",
+        &[format!("{cases} | {cases}")],
+    );
+    shop.expect(
+        "SELECT case_id, step, visit, count(*) FROM probe.history() WHERE event = 'step_done' GROUP BY 1, 2, 3 HAVING count(*) <> 1",
+        NONE,
+    );
+    shop.expect(
+        "SELECT count(*), count(DISTINCT (case_id, step_no)) FROM wf.notes",
+        &[format!("{0} | {0}", notes_each * cases)],
+    );
+    shop.expect("SELECT count(*) FROM wf.case_steps", &[0]);
+    shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
+}
+
+/// Two notes around a step.
+fn around(step: Value) -> Value {
+    automatic(json!([
+        {"name": "before", "kind": "note", "text": "Before."},
+        step,
+        {"name": "after", "kind": "note", "text": "After."}
+    ]))
+}
