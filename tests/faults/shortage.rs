@@ -167,7 +167,8 @@ fn without_a_free_process_the_log_says_so_and_run_due_does_the_work() {
 fn without_a_free_lock_nothing_is_parked_and_everything_goes_on_later() {
     let (cluster, mut shop) = live(
         &hasty()
-            .set("max_locks_per_transaction", "10")
+            // As many as the install script needs.
+            .set("max_locks_per_transaction", "40")
             .set("max_connections", "10"),
     );
     shop.install(&mailing());
@@ -240,7 +241,8 @@ fn settings_of_a_running_server_take_effect_at_a_reload() {
         last += 1000;
         last
     };
-    more(&mut shop);
+    let count = more(&mut shop);
+    completed(&mut shop, count);
     reload(&mut shop, "batch_size", "7");
     reload(&mut shop, "workers_per_database", "3");
     until(&mut shop, "three workers", &workers(3));
