@@ -67,59 +67,53 @@ pub fn is_wanted() -> bool {
     !spi::query("SELECT 1 FROM wf.retention AS r LIMIT 1", &[]).is_empty()
 }
 
-/// One piece of the way, in a transaction of a worker's. False: the way is at its end, and begins anew another time.
+/// One piece of the way, in a transaction of a worker's: so many rows, of one table or of several. False: the way is at its
+/// end, and begins anew another time.
 pub fn go_on(way: &mut Way) -> bool {
     if !reads_committed() || !take_turn(false) {
         return true;
     }
-    let last = OF_CASES.len() + 1;
-    let upto = match way.stage {
-        0 => {
-            let upto = next("cases", "case_id", way.from);
-            if let Some(upto) = upto {
-                remove(way.from, upto, "engine");
+    let contacts = OF_CASES.len() + 1;
+    let mut left = CHUNK;
+    while left > 0 {
+        let (table, key) = match way.stage {
+            0 => ("cases", "case_id"),
+            stage if stage < contacts => (OF_CASES[stage - 1].1, OF_CASES[stage - 1].2),
+            stage if stage == contacts => ("contact_log", "contact_id"),
+            _ => {
+                drop_months("engine");
+                *way = Way::default();
+                return false;
             }
-            upto
-        }
-        stage if stage < last => {
-            let (_, table, key) = OF_CASES[stage - 1];
-            let upto = next(table, key, way.from);
-            if let Some(upto) = upto {
-                sweep(table, key, way.from, upto);
-            }
-            upto
-        }
-        stage if stage == last => {
-            let upto = next("contact_log", "contact_id", way.from);
-            if let Some(upto) = upto {
-                sweep_contacts(way.from, upto);
-            }
-            upto
-        }
-        _ => {
-            drop_months("engine");
-            *way = Way::default();
-            return false;
-        }
-    };
-    match upto {
-        Some(upto) => way.from = upto,
-        None => {
+        };
+        let Some((upto, rows)) = next(table, key, way.from, left) else {
             way.stage += 1;
             way.from = 0;
+            continue;
+        };
+        match way.stage {
+            0 => {
+                remove(way.from, upto, "engine");
+            }
+            stage if stage < contacts => sweep(table, key, way.from, upto),
+            _ => sweep_contacts(way.from, upto),
         }
+        way.from = upto;
+        left -= rows;
     }
     true
 }
 
-/// The number at which the next piece of a table ends; None: there is nothing after `from`.
-fn next(table: &str, key: &str, from: i64) -> Option<i64> {
+/// The number at which the next piece of a table ends, and how many rows it has; None: there is nothing after `from`.
+fn next(table: &str, key: &str, from: i64, rows: i64) -> Option<(i64, i64)> {
     let sql = format!(
-        "SELECT pg_catalog.max(n.id) FROM (
+        "SELECT pg_catalog.max(n.id), pg_catalog.count(*) FROM (
              SELECT t.{key} AS id FROM wf.{table} AS t WHERE t.{key} > $1 ORDER BY t.{key} LIMIT $2) AS n"
     );
-    let rows = spi::query(&sql, &[arg(from), arg(CHUNK)]);
-    rows.first().and_then(|row| row.get(1))
+    let found = spi::query(&sql, &[arg(from), arg(rows)]);
+    found
+        .first()
+        .and_then(|row| Some((row.get(1)?, row.must(2))))
 }
 
 /// Removes the cases in a range of numbers whose time is over, and that nobody is at. Gives back how many.
@@ -325,6 +319,7 @@ fn set_retention(keep: Option<Interval>, workflow: Option<&str>, what: Option<&s
         }
         let detail = serde_json::json!({ "what": what, "keep": keep }).to_string();
         note(&actor, "retention set", workflow, None, &detail);
+        crate::worker::wake::on_commit();
     });
 }
 

@@ -23,6 +23,8 @@ pub struct Chores {
     seals_from: Option<Instant>,
     way: retention::Way,
     rests_until: Option<Instant>,
+    /// There is more to remove.
+    busy: bool,
 }
 
 impl Chores {
@@ -33,6 +35,16 @@ impl Chores {
             seals_from: None,
             way: retention::Way::default(),
             rests_until: None,
+            busy: false,
+        }
+    }
+
+    /// How long an idle worker may sleep: not for long in the middle of a chore.
+    pub fn nap(&self, otherwise: Option<Duration>) -> Option<Duration> {
+        if self.busy {
+            Some(otherwise.unwrap_or(EVERY).min(EVERY))
+        } else {
+            otherwise
         }
     }
 
@@ -60,6 +72,7 @@ impl Chores {
         if looked.is_err() {
             return;
         }
+        self.busy &= removes;
         if seals && self.seals_from.is_none_or(|from| from <= Instant::now()) {
             let mut more = true;
             for _ in 0..BLOCKS {
@@ -80,6 +93,7 @@ impl Chores {
             });
             if result.is_ok() {
                 self.way = on;
+                self.busy = goes_on;
                 self.rests_until = (!goes_on).then(|| Instant::now() + REST);
             }
         }

@@ -204,7 +204,7 @@ fn sweep(state: &mut WorkerState, look: Look) -> Next {
     if state.frontier == DateTime::<Utc>::MIN_UTC {
         state.frontier = look.now;
         state.swept = Some((Instant::now(), Duration::ZERO));
-        return Next::Idle(due_in);
+        return Next::Idle(state.chores.nap(due_in));
     }
     let (last, pause) = state.swept.unwrap_or((Instant::now(), Duration::ZERO));
     if last.elapsed() >= pause.max(Duration::from_secs(30)) {
@@ -212,7 +212,7 @@ fn sweep(state: &mut WorkerState, look: Look) -> Next {
         state.inbox_frontier = 0;
         return Next::More;
     }
-    Next::Idle(due_in)
+    Next::Idle(state.chores.nap(due_in))
 }
 
 /// Escalates tasks whose deadline has passed.

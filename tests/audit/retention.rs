@@ -1,6 +1,6 @@
 //! How long ended cases and months of history are kept.
 
-use workflow_engine_tests::edited;
+use workflow_engine_tests::{Options, automatic, edited, eventually, live};
 
 use super::*;
 
@@ -176,4 +176,33 @@ fn months_of_history_go_as_a_whole_unless_an_open_case_has_rows_in_them() {
     let found = db.lines(&format!("BEGIN; DROP TABLE wf.history_2026_04; {PROBLEMS}"));
     db.exec("ROLLBACK");
     assert!(found[0].starts_with("removed"), "{found:?}");
+}
+
+#[test]
+fn workers_seal_history_and_remove_what_is_kept_no_longer_by_themselves() {
+    let (_cluster, mut shop) = live(&Options::default().set("workflow_engine.naptime", "1"));
+    shop.install(&automatic(json!([
+        {"name": "noted", "kind": "note", "text": "Wrote to {{ customer_name }}"}
+    ])));
+    for key in 1..=3 {
+        shop.invoice(key, "2026-04-01", "1000");
+    }
+    eventually("the end of three cases", || {
+        let ended: i64 = shop.one("SELECT count(*) FROM wf.cases WHERE ended_at IS NOT NULL");
+        (ended == 3).then_some(())
+    });
+    shop.exec("SELECT wf.protect_history(), wf.set_retention('1 microsecond')");
+    eventually("the removal of three cases", || {
+        let removed: i64 = shop.one("SELECT count(*) FROM wf.history WHERE event = 'case_erased'");
+        (removed == 3).then_some(())
+    });
+    shop.expect(
+        "SELECT (SELECT count(*) FROM wf.cases), (SELECT count(*) FROM wf.notes), (SELECT count(*) FROM wf.case_subjects)",
+        &["0 | 0 | 3"],
+    );
+    shop.expect(
+        "SELECT DISTINCT sealed_by FROM wf.history_blocks",
+        &["engine"],
+    );
+    shop.expect(PROBLEMS, NONE);
 }
