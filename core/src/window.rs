@@ -104,6 +104,10 @@ impl ContactWindow {
                 continue;
             }
             let opens = self.boundary(day, self.from, zone, zones)?;
+            // A day that the clocks leave out, as Apia's 30 December 2011, would be read as the next one.
+            if opens > at && zones.to_local(zone, opens)?.date() != day {
+                continue;
+            }
             if opens < closes {
                 return Ok((opens.max(at), closes));
             }

@@ -16,6 +16,7 @@ use crate::pg::spi;
 use crate::pg::subtransaction::attempt;
 use crate::pg::types::{arg, array};
 use crate::settings;
+use crate::subjects::keys;
 use crate::worker::wake;
 
 /// Turns a workflow on. With `backfill` the rows that match its start rule already get their cases now; gives back how
@@ -100,6 +101,7 @@ fn matching_keys(version: &Version) -> Vec<String> {
         conditions.join(" AND ")
     );
     as_role(version.owner, || {
+        let _styles = keys::PinnedStyles::new();
         let rows = spi::Plan::prepare(&sql, &[]).execute(&[]);
         rows.iter().map(|row| row.must(1)).collect()
     })

@@ -62,8 +62,9 @@ pub fn text_sql(oid: Oid, value: &str) -> String {
         pg_sys::NUMERICOID => format!("pg_catalog.trim_scale({value})::pg_catalog.text"),
         pg_sys::DATEOID => iso(&format!("({value})::pg_catalog.date")),
         pg_sys::TIMESTAMPOID => iso(&format!("({value})::pg_catalog.timestamp")),
+        // behind the time of day: not behind BC, and not behind infinity
         pg_sys::TIMESTAMPTZOID => format!(
-            "pg_catalog.concat({}, '+00')",
+            "pg_catalog.regexp_replace({}, '^([0-9-]+ [0-9:.]+)', E'\\\\1+00')",
             iso(&format!("pg_catalog.timezone('UTC', {value})"))
         ),
         // format() uses the type's output function, as the trigger does; a cast to text need not
@@ -151,7 +152,15 @@ pub fn column_sql(alias: &str, column: &str) -> String {
     format!("{alias}.{}", quote_identifier(column))
 }
 
-/// The server settings that the text of dates, intervals and floats depends on, set to fixed values until dropped.
+unsafe extern "C" {
+    // not in pgrx's bindings
+    static mut bytea_output: std::ffi::c_int;
+}
+
+/// `hex` of the setting `bytea_output`.
+const HEX: std::ffi::c_int = 1;
+
+/// The server settings that the text of dates, intervals, floats and bytes depends on, set to fixed values until dropped.
 ///
 /// The variables are swapped directly, not through GUC: this happens for each row, must not fail, and ends with the
 /// call even when an ERROR unwinds.
@@ -160,6 +169,7 @@ pub struct PinnedStyles {
     date_order: i32,
     interval_style: i32,
     float_digits: i32,
+    bytes: std::ffi::c_int,
     zone: *mut pg_sys::pg_tz,
 }
 
@@ -173,6 +183,7 @@ impl PinnedStyles {
                 date_order: pg_sys::DateOrder,
                 interval_style: pg_sys::IntervalStyle,
                 float_digits: pg_sys::extra_float_digits,
+                bytes: bytea_output,
                 zone: pg_sys::session_timezone,
             };
             let utc = pg_sys::pg_tzset(c"UTC".as_ptr());
@@ -180,6 +191,7 @@ impl PinnedStyles {
             pg_sys::DateOrder = pg_sys::DATEORDER_YMD as i32;
             pg_sys::IntervalStyle = pg_sys::INTSTYLE_POSTGRES as i32;
             pg_sys::extra_float_digits = 1;
+            bytea_output = HEX;
             if !utc.is_null() {
                 pg_sys::session_timezone = utc;
             }
@@ -196,6 +208,7 @@ impl Drop for PinnedStyles {
             pg_sys::DateOrder = self.date_order;
             pg_sys::IntervalStyle = self.interval_style;
             pg_sys::extra_float_digits = self.float_digits;
+            bytea_output = self.bytes;
             pg_sys::session_timezone = self.zone;
         }
     }

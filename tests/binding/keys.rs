@@ -143,3 +143,39 @@ fn other_bindings_that_cannot_be() {
     )
     .hints("");
 }
+
+#[test]
+fn a_key_has_one_text_however_the_session_writes_it() {
+    for (kind, values, style) in [
+        ("bytea", r"('\x00ff41')", "SET bytea_output = escape"),
+        (
+            "interval",
+            "('1 day 02:03:04')",
+            "SET IntervalStyle = sql_standard",
+        ),
+        ("float8", "(0.1::float8)", "SET extra_float_digits = -10"),
+    ] {
+        let mut db = TestDb::new();
+        db.clock("2026-03-02 10:00");
+        db.exec(&format!(
+            "CREATE TABLE ledger (id {kind} PRIMARY KEY, state text NOT NULL DEFAULT 'posted');
+             SELECT wf.bind_subject('ledger', 'public.ledger', key => 'id')"
+        ));
+        // It is there before the workflow, which looks for it when it is turned on; then the ERP writes it.
+        db.exec(&format!("INSERT INTO ledger VALUES {values}; {style}"));
+        db.install(&edited(
+            invoice_workflow("follow", json!([{"name": "look", "kind": "task", "participant": "clerk", "due": {"days": 1}}])),
+            |doc| {
+                doc["subject"] = "ledger".into();
+                doc["start"] = json!({"when": "state = 'posted'"});
+                doc["templates"] = json!({});
+            },
+        ));
+        db.run_due();
+        db.exec("RESET ALL; UPDATE ledger SET state = state");
+        db.run_due();
+        db.exec(&format!("{style}; UPDATE ledger SET state = state"));
+        db.run_due();
+        db.expect("SELECT count(*) FROM wf.cases", &[1]);
+    }
+}

@@ -3,6 +3,7 @@
 mod bulk;
 mod enrol;
 mod erp_notes;
+mod hostile_keys;
 mod keys;
 mod roles;
 mod writes;

@@ -125,6 +125,19 @@ fn a_holiday_does_not_close_the_window() {
 }
 
 #[test]
+fn a_day_that_the_clocks_leave_out_opens_no_window() {
+    // Apia had no Friday 30 December 2011; what the clocks show for its 8:00 is Saturday's.
+    let window = window("mon,fri", "08:00", "20:00");
+    let opening = window.opening(utc("2011-12-30 08:00"), "Pacific/Apia", &TzZones);
+    let (opens, closes) = opening.unwrap();
+    let there = |at| TzZones.to_local("Pacific/Apia", at).unwrap();
+    assert_eq!(
+        (there(opens), there(closes)),
+        (local("2012-01-02 08:00"), local("2012-01-02 20:00"))
+    );
+}
+
+#[test]
 fn midnight_at_the_end_of_the_day_is_24_00() {
     let late = window("sat", "10:00", "24:00");
     assert_eq!(
