@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use workflow_engine_tests::{
-    Connector, ERP, Options, Random, Session, automatic, eventually_within, live,
+    Cluster, Connector, ERP, Options, Random, Session, automatic, eventually_within, live,
 };
 
 const WRITERS: i64 = 8;
@@ -207,6 +207,9 @@ fn eight_writers(isolation: &'static str) {
     let (cluster, mut shop) = live(
         &Options::default()
             .set("workflow_engine.workers_per_database", "2")
+            // The server keeps ten serializable transactions a connection: more than all writers make together. See
+            // `without_any_engine_…` below for what happens otherwise.
+            .set("max_connections", "120")
             .set("deadlock_timeout", "100ms"),
     );
     load(&mut shop);
@@ -289,6 +292,27 @@ fn eight_writers_at_repeatable_read_with_workers_flat_out() {
 #[test]
 fn eight_writers_at_serializable_with_workers_flat_out() {
     eight_writers("SERIALIZABLE");
+}
+
+/// Why a serializable transaction may fail that reads and writes nothing that another one does: while one stays open, the
+/// server keeps what the others have read, ten transactions a connection, and sums up the rest; from then on it takes
+/// writers for pivots that are none. On a machine that lets one of eight writers wait for a second, that is enough.
+#[test]
+fn without_any_engine_the_server_refuses_serializable_writers_beside_one_that_stays_open() {
+    let cluster = Cluster::start(&Options::plain().set("max_connections", "20"));
+    let mut alone = cluster.database("alone");
+    alone.exec(ERP);
+    alone.exec(INVOICES);
+    alone.exec("ANALYZE invoice");
+    // It reads and writes a row that nobody else does.
+    alone.exec(
+        "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE invoice SET state = 'paid' WHERE id = 9000",
+    );
+    let failures = write(&cluster.connector(), "alone", "SERIALIZABLE");
+    assert!(!failures.is_empty());
+    for failure in failures {
+        assert!(failure.contains("40001"), "{failure}");
+    }
 }
 
 #[test]
