@@ -2,10 +2,10 @@
 # PG_CONFIG says which PostgreSQL (15 to 18) to build for, install into and test with.
 
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
-export PG_CONFIG BENCH PROOF
+export PG_CONFIG PG_CONFIGS BENCH PROOF
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop demo-psql test torture lint install installcheck bench pgspot package clean
+.PHONY: help demo demo-stop demo-psql test test-matrix test-upgrade torture lint install installcheck bench pgspot package clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ demo-stop: ## stop the demo and remove it
 
 test: ## run all tests
 	@scripts/test
+
+test-matrix: ## check and test with PostgreSQL 17 and 18, built from Debian's sources, or with those of PG_CONFIGS
+	@scripts/test-matrix
+
+test-upgrade: ## test pg_upgrade from 15 to 17 and 18, with cases in the middle of their work
+	@scripts/test-upgrade
 
 torture: ## prove the promises of docs/reliability.md at length (hours); PROOF=soak for one of them
 	@scripts/torture

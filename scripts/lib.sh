@@ -46,6 +46,29 @@ may_install() {
     [ -w "$("$PG_CONFIG" --pkglibdir)" ] && [ -w "$("$PG_CONFIG" --sharedir)/extension" ]
 }
 
+# Runs a command as root, with sudo unless we are root.
+as_root() {
+    if [ "$UID" -eq 0 ]; then
+        "$@"
+    else
+        command -v sudo >/dev/null || die "cannot become root for: $*" "Run it as root, then try again."
+        sudo "$@"
+    fi
+}
+
+# Installs those of these Debian packages that are missing; silent when none is.
+need_packages() {
+    local package missing=()
+    for package in "$@"; do
+        [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "install ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
 # Points pgrx at PG_CONFIG. Settings in ~/.pgrx that name the same server are used; settings that name another one are
 # left alone, and ours then live in the target directory. Prints nothing unless pgrx has to be set up.
 use_pgrx() {

@@ -300,9 +300,9 @@ unsafe fn look(relation: &pg_sys::RelationData) -> Option<(Oid, Vec<Index>)> {
 /// The open table.
 unsafe fn sequence(relation: &pg_sys::RelationData) -> Oid {
     let number = INBOX_ID as i16 + 1;
-    #[cfg(not(feature = "pg18"))]
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
     let table = relation.rd_id;
-    #[cfg(feature = "pg18")]
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
     let table = (&raw const *relation).cast_mut();
     // SAFETY: a catalogue look-up for an identity column; an ERROR when it is none.
     unsafe { pg_sys::getIdentitySequence(table, number, false) }
