@@ -52,7 +52,9 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.calend
     FOR EACH STATEMENT EXECUTE FUNCTION wf._calendars_changed();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.holidays
     FOR EACH STATEMENT EXECUTE FUNCTION wf._calendars_changed();
--- Also for what a subscription or a restore writes.
+-- Also for what a subscription writes, and a restore as a replica.
+ALTER TABLE wf.calendar_years ENABLE ALWAYS TRIGGER replace_shipped;
+ALTER TABLE wf.holidays ENABLE ALWAYS TRIGGER replace_shipped;
 ALTER TABLE wf.calendars ENABLE ALWAYS TRIGGER changed;
 ALTER TABLE wf.calendar_years ENABLE ALWAYS TRIGGER changed;
 ALTER TABLE wf.holidays ENABLE ALWAYS TRIGGER changed;

@@ -34,6 +34,7 @@ $$;
 COMMENT ON FUNCTION wf._replace_shipped_kind() IS 'Trigger: a kind of hold of the users takes the place of the shipped one.';
 CREATE TRIGGER replace_shipped BEFORE INSERT ON wf.hold_kinds
     FOR EACH ROW WHEN (NOT NEW.shipped) EXECUTE FUNCTION wf._replace_shipped_kind();
+ALTER TABLE wf.hold_kinds ENABLE ALWAYS TRIGGER replace_shipped;
 
 CREATE TABLE wf.holds (
     hold_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

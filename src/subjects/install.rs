@@ -172,7 +172,6 @@ pub fn create_view(id: i32, subject: &str, owner: Oid, key: &[(String, Oid)]) {
     }
     let view = format!("wf.{}", quote_identifier(view_name(subject)));
     as_engine(|| {
-        let fresh = view_oid(subject).is_none();
         spi::execute_once(&format!(
             "CREATE OR REPLACE VIEW {view} AS SELECT {} FROM wf.case_subjects AS cs \
              JOIN wf.cases AS c ON c.case_id = cs.case_id \
@@ -183,27 +182,48 @@ pub fn create_view(id: i32, subject: &str, owner: Oid, key: &[(String, Oid)]) {
             "GRANT SELECT ON {view} TO {}",
             quote_identifier(role_name(owner))
         ));
-        if fresh && let (Some(oid), Some(extension)) = (view_oid(subject), extension_oid()) {
-            let dependent = pg_sys::ObjectAddress {
-                classId: pg_sys::RelationRelationId,
-                objectId: oid,
-                objectSubId: 0,
-            };
-            let referenced = pg_sys::ObjectAddress {
-                classId: pg_sys::ExtensionRelationId,
-                objectId: extension,
-                objectSubId: 0,
-            };
-            // SAFETY: two existing objects. There is no SQL for this on a view.
-            unsafe {
-                pg_sys::recordDependencyOn(
-                    &dependent,
-                    &referenced,
-                    pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION,
-                );
-            }
-        }
+        tie_views();
     });
+}
+
+/// Has DROP EXTENSION take the subjects' views along, those too that a dump has brought: SQL has no words for that on a
+/// view, so that pg_dump cannot save it. Call with the rights of the engine.
+pub fn tie_views() {
+    let Some(extension) = extension_oid() else {
+        return;
+    };
+    let loose = spi::query(
+        "SELECT c.oid FROM wf.subjects AS s JOIN pg_catalog.pg_class AS c \
+           ON c.relname::pg_catalog.text OPERATOR(pg_catalog.=) (s.name OPERATOR(pg_catalog.||) '_cases') \
+          AND c.relkind OPERATOR(pg_catalog.=) 'v' AND c.relnamespace OPERATOR(pg_catalog.=) 'wf'::pg_catalog.regnamespace::pg_catalog.oid \
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d \
+                           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
+                             AND d.objid OPERATOR(pg_catalog.=) c.oid \
+                             AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid \
+                             AND d.refobjid OPERATOR(pg_catalog.=) $1)",
+        &[arg(extension)],
+    );
+    for view in loose.iter() {
+        let dependent = pg_sys::ObjectAddress {
+            classId: pg_sys::RelationRelationId,
+            objectId: view.must(1),
+            objectSubId: 0,
+        };
+        let referenced = pg_sys::ObjectAddress {
+            classId: pg_sys::ExtensionRelationId,
+            objectId: extension,
+            objectSubId: 0,
+        };
+        // SAFETY: two existing objects; the next command of this transaction sees it.
+        unsafe {
+            pg_sys::recordDependencyOn(
+                &dependent,
+                &referenced,
+                pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION,
+            );
+            pg_sys::CommandCounterIncrement();
+        }
+    }
 }
 
 /// Drops the view of a subject's cases.

@@ -23,3 +23,5 @@ mod tests;
 mod trigger;
 mod validate;
 mod watch;
+
+pub use install::tie_views;

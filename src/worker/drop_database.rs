@@ -18,6 +18,8 @@ use super::shared::{self, Shared};
 use super::wake::Renew;
 use super::{process, wake};
 use crate::pg::acting::extension_oid;
+use crate::pg::spi;
+use crate::pg::subtransaction::attempt;
 
 /// How long an idle worker gets to leave by itself, without a FATAL in the log.
 const POLITE: Duration = Duration::from_millis(200);
@@ -115,6 +117,8 @@ unsafe extern "C-unwind" fn prepare(node: *mut pg_sys::Node) {
     let Some(shared) = shared::get() else { return };
     // SAFETY: the node that the statement has.
     if unsafe { drops_extension(node) } {
+        // Should our tables be in no state to tell which views there are, CASCADE drops them.
+        let _ = attempt(|| spi::connected(crate::subjects::tie_views));
         // SAFETY: a global of this process.
         clear(shared, unsafe { pg_sys::MyDatabaseId });
         return;

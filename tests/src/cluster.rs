@@ -103,6 +103,7 @@ impl Connector {
 
 /// A running private cluster. Dropping it ends its processes and removes its folder.
 pub struct Cluster {
+    installation: Installation,
     folder: PathBuf,
     data: PathBuf,
     server: Option<Child>,
@@ -113,21 +114,91 @@ pub struct Cluster {
 impl Cluster {
     /// Makes a cluster and starts it.
     pub fn start(options: &Options) -> Self {
+        Self::start_on(Installation::get(), options)
+    }
+
+    /// The same, with a server of this installation, which is a copy of the one that the tests run against.
+    pub fn start_on(installation: &Installation, options: &Options) -> Self {
+        Self::from_data(installation, options, initdb::copy_to)
+    }
+
+    /// Starts a cluster whose data directory somebody else makes, at the path given to `make`, with a server of this
+    /// installation.
+    pub fn from_data(
+        installation: &Installation,
+        options: &Options,
+        make: impl FnOnce(&Path),
+    ) -> Self {
         let folder = initdb::new_folder("wf");
         let watchdog = watchdog(&folder);
         let data = folder.join("data");
         let shim = options.shim.then(|| Shim::new(&folder));
         let mut cluster = Self {
+            installation: installation.clone(),
             folder,
             data,
             server: None,
             watchdog,
             shim,
         };
-        initdb::copy_to(&cluster.data);
+        make(&cluster.data);
         cluster.configure(options);
         cluster.start_again();
         cluster
+    }
+
+    /// A streaming standby of this cluster, made by pg_basebackup. Its settings are this one's and those of `options`.
+    /// The cluster lets it in if it has `max_wal_senders`, as by default.
+    pub fn standby(&self, name: &str, options: &Options) -> Self {
+        let standby = Self::from_data(&self.installation, options, |data| {
+            self.run(
+                "pg_basebackup",
+                &[
+                    "--pgdata",
+                    &data.display().to_string(),
+                    "--checkpoint=fast",
+                    "--write-recovery-conf",
+                    "--no-sync",
+                ],
+            );
+            let conninfo = format!(
+                "primary_conninfo = 'host={} user=postgres application_name={name}'\n",
+                self.folder.display()
+            );
+            let mut file = fs::OpenOptions::new()
+                .append(true)
+                .open(data.join("postgresql.auto.conf"))
+                .expect("the data directory has a postgresql.auto.conf");
+            file.write_all(conninfo.as_bytes())
+                .expect("postgresql.auto.conf can be written");
+        });
+        standby
+            .connect("postgres")
+            .expect("SELECT pg_is_in_recovery()", &["t"]);
+        standby
+    }
+
+    /// Runs a program of the installation against this cluster, as its superuser; what it prints. Panics when it fails.
+    #[track_caller]
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        self.try_run(program, arguments)
+            .unwrap_or_else(|errors| panic!("{program} {arguments:?} failed: {errors}"))
+    }
+
+    /// As [`Self::run`], giving back what it says when it fails.
+    pub fn try_run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
+        let output = server_command(&self.installation, program)
+            .env("PGHOST", &self.folder)
+            .env("PGUSER", "postgres")
+            .args(arguments)
+            .output()
+            .expect("the installation has the program");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(errors)
+        }
     }
 
     /// Where a library of this name would be installed.
@@ -175,7 +246,7 @@ impl Cluster {
             .open(self.folder.join("log"))
             .expect("the log can be written");
         let errors = log.try_clone().expect("a file can be cloned");
-        let mut command = server_command("postgres");
+        let mut command = server_command(&self.installation, "postgres");
         if let Some(shim) = &self.shim {
             shim.preload(&mut command);
         }
@@ -210,6 +281,16 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// Whose server it runs.
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// The folder with the socket, the log and the data directory.

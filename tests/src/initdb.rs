@@ -43,7 +43,7 @@ fn make() -> PathBuf {
     // The account may not enter the target directory: make it in the temporary one and move it.
     let folder = new_folder("wf_initdb");
     let data = folder.join("data");
-    let output = server_command("initdb")
+    let output = server_command(installation, "initdb")
         .arg("--pgdata")
         .arg(&data)
         .args(["--username=postgres", "--auth=trust", "--encoding=UTF8"])

@@ -18,7 +18,7 @@ pub fn live(options: &Options) -> (Cluster, Session) {
 
 /// Puts the extension, the ERP and the probes into a database.
 pub fn prepare(shop: &mut Session) {
-    shop.try_exec("CREATE EXTENSION workflow_engine")
+    shop.try_exec("CREATE EXTENSION IF NOT EXISTS workflow_engine")
         .unwrap_or_else(|failure| {
             panic!(
                 "install the extension first (make install): {}",

@@ -14,8 +14,7 @@ use nix::unistd::Pid;
 use crate::installation::Installation;
 
 /// A command of the installation that will run under the server's account, out of reach of the terminal's signals.
-pub fn server_command(program: &str) -> Command {
-    let installation = Installation::get();
+pub fn server_command(installation: &Installation, program: &str) -> Command {
     let mut command = Command::new(installation.bin.join(program));
     if let Some((uid, gid)) = installation.account {
         command.uid(uid).gid(gid);
