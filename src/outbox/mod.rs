@@ -50,7 +50,7 @@ pub fn interval_text(interval: Interval) -> String {
 #[allow(clippy::type_complexity, reason = "pgrx wants the row type spelt out")]
 fn lease_messages(
     channel: Option<String>,
-    max_messages: i32,
+    max_messages: Option<i32>,
     lease: Option<Interval>,
     sender: Option<String>,
 ) -> TableIterator<
@@ -66,6 +66,7 @@ fn lease_messages(
         name!(leased_until, TimestampWithTimeZone),
     ),
 > {
+    let max_messages = given("max_messages", max_messages);
     let lease = given("lease", lease);
     if max_messages < 1 {
         raise_as(
