@@ -349,10 +349,15 @@ CREATE VIEW wf.health AS
         FROM (VALUES (true)) AS one (singleton) LEFT JOIN wf.clock AS k USING (singleton)),
     checks (position, "check", status, value, detail) AS (
         SELECT 1, 'worker',
-               CASE WHEN count(*) FILTER (WHERE k.state IN ('idle', 'working', 'off')) > 0 THEN 'ok' ELSE 'problem' END,
+               CASE WHEN count(*) FILTER (WHERE k.state IN ('idle', 'working', 'off')) > 0 OR pg_is_in_recovery() THEN 'ok'
+                    ELSE 'problem' END,
                count(*) FILTER (WHERE k.state IN ('idle', 'working', 'off'))::text,
                CASE WHEN count(*) FILTER (WHERE k.state IN ('idle', 'working', 'off')) > 0
                     THEN 'last tick ended at ' || max(k.last_tick)
+                    WHEN pg_is_in_recovery() THEN 'this server is a standby: its workers start when it is promoted'
+                    WHEN count(*) FILTER (WHERE k.state = 'other version') > 0
+                    THEN 'the library and the extension in this database are of different versions: '
+                         'ALTER EXTENSION workflow_engine UPDATE, or restart the server if that was done'
                     ELSE 'no worker of this database is running: put workflow_engine into shared_preload_libraries, '
                          'or have CALL wf.run_due() called regularly' END
         FROM wf.workers() AS k

@@ -50,8 +50,9 @@ use std::cell::Cell;
 
 use pgrx::pg_sys::Oid;
 
-use crate::pg::acting::{as_role, extension_oid, extension_owner};
-use crate::pg::spi;
+use crate::pg::acting::{as_role, extension, other_version};
+use crate::pg::raise::internal;
+use crate::pg::{spi, standby};
 
 thread_local! {
     static KNOWN_EXTENSION: Cell<Option<Oid>> = const { Cell::new(None) };
@@ -67,10 +68,21 @@ pub fn forget() {
 }
 
 /// Runs `body` as the owner of the engine's tables, with an SPI connection.
+///
+/// # Errors
+/// 55000 when the extension's schema is of a version that this library does not know. On a standby 25006, when `body`
+/// writes, with the advice to ask the primary.
 pub fn as_engine<T>(body: impl FnOnce() -> T) -> T {
-    let extension = extension_oid();
-    if KNOWN_EXTENSION.replace(extension) != extension {
+    let extension = extension();
+    let oid = extension.map(|found| found.oid);
+    if KNOWN_EXTENSION.replace(oid) != oid {
         forget();
     }
-    spi::connected(|| as_role(extension_owner(), body))
+    let Some(extension) = extension else {
+        internal("the extension is not installed in this database");
+    };
+    if !extension.fits {
+        other_version();
+    }
+    standby::advise(|| spi::connected(|| as_role(extension.owner, body)))
 }

@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 use super::as_engine;
 use super::work::{BUSY, Next, WorkerState, tick};
 use crate::audit::seal;
+use crate::pg::standby;
 use crate::pg::subtransaction::attempt;
 
 /// How often a CALL looks again for what somebody else is at: about two seconds in all.
@@ -24,6 +25,9 @@ thread_local! {
 #[pg_extern(sql = false)]
 fn run_round(first: bool) -> bool {
     if first {
+        standby::require_primary("wf.run_due");
+        // What every piece of work would fail with, and be tried again: a library that does not fit.
+        as_engine(|| ());
         STATE.set(WorkerState::new());
         LOOKS_LEFT.set(LOOKS);
     }

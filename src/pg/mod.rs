@@ -9,6 +9,7 @@ pub mod raise;
 pub mod rows;
 pub mod sequence;
 pub mod spi;
+pub mod standby;
 pub mod subtransaction;
 pub mod tuples;
 pub mod types;

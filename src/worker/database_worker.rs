@@ -6,14 +6,17 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-use super::process::{self, Order};
+use super::process::{self, Once, Order};
 use super::shared::{self, Slot, State};
 use super::transaction;
 use crate::engine;
 use crate::engine::careful::Careful;
 use crate::engine::work::{Next, WorkerState};
+use crate::pg::acting::{self, Extension};
 use crate::settings;
 
 /// The exported name of the worker's main function.
@@ -108,15 +111,17 @@ fn work(slot: &Slot) -> End {
     let mut state = WorkerState::new();
     let mut known: Option<Oid> = None;
     let memory = Memory::new();
+    let other_version = Once::new();
     let mut failures = 0;
     loop {
         process::reset_latch();
         if process::obey() == Order::End || slot.leave.load(Ordering::Acquire) {
             return End::Asked;
         }
-        let Some(extension) = look() else {
+        let Some(found) = look() else {
             return End::NoExtension;
         };
+        let extension = found.oid;
         if known != Some(extension) {
             if known.is_some() {
                 engine::forget();
@@ -129,7 +134,12 @@ fn work(slot: &Slot) -> End {
             }
             known = Some(extension);
         }
-        let nap = if settings::enabled() {
+        if other_version.is_news(!found.fits) {
+            tell_other_version();
+        }
+        let nap = if !found.fits {
+            Some(settings::naptime())
+        } else if settings::enabled() {
             report(slot, State::Working);
             let mut failed = false;
             let next = engine::work::tick(&mut state, &mut |body| {
@@ -155,10 +165,10 @@ fn work(slot: &Slot) -> End {
         if let Some(nap) = nap {
             report(
                 slot,
-                if settings::enabled() {
-                    State::Idle
-                } else {
-                    State::Off
+                match (found.fits, settings::enabled()) {
+                    (false, _) => State::OtherVersion,
+                    (true, true) => State::Idle,
+                    (true, false) => State::Off,
                 },
             );
             process::sleep(nap);
@@ -180,17 +190,31 @@ fn begin_carefully(slot: &Slot) -> Option<Careful> {
     careful
 }
 
-/// The extension's oid, if it is installed here. A failure to look is taken for its absence only by a worker that the
+/// The extension, if it is installed here. A failure to look is taken for its absence only by a worker that the
 /// launcher will start again; so it ends the process.
-fn look() -> Option<Oid> {
+fn look() -> Option<Extension> {
     let mut found = None;
-    let looked = transaction::run(&mut || found = crate::pg::acting::extension_oid());
+    let looked = transaction::run(&mut || found = acting::extension());
     if looked.is_err() {
         // Exit code 1: the slot says that the process has ended, and the launcher backs off.
         // SAFETY: the way a background process ends.
         unsafe { pg_sys::proc_exit(1) };
     }
     found
+}
+
+/// One line in the server's log, when it begins to be so.
+fn tell_other_version() {
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!(
+            "workflow_engine waits: the extension in this database is of another version than the library ({})",
+            env!("CARGO_PKG_VERSION")
+        ),
+        "workflow_engine",
+    )
+    .set_hint("ALTER EXTENSION workflow_engine UPDATE, or restart the server if that was done.")
+    .report(PgLogLevel::LOG);
 }
 
 /// Shows the state in the slot and in pg_stat_activity.

@@ -164,8 +164,10 @@ impl Launcher {
             if state.is_live() {
                 let since = *self.seen[index].get_or_insert_with(Instant::now);
                 let unseen = state == State::Starting && slot.pid.load(Ordering::Acquire) == 0;
-                if matches!(state, State::Idle | State::Working | State::Off)
-                    && let Some(known) = self.databases.get_mut(&database)
+                if matches!(
+                    state,
+                    State::Idle | State::Working | State::Off | State::OtherVersion
+                ) && let Some(known) = self.databases.get_mut(&database)
                 {
                     known.has_extension = Some(true);
                 }

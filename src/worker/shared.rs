@@ -39,6 +39,8 @@ pub enum State {
     NoExtension = 7,
     /// The process has ended in the middle of its work.
     Fell = 8,
+    /// It waits because the extension has a version in its database that this library does not know.
+    OtherVersion = 9,
 }
 
 impl State {
@@ -54,6 +56,7 @@ impl State {
             Self::Left => "left",
             Self::NoExtension => "no extension",
             Self::Fell => "fell",
+            Self::OtherVersion => "other version",
         }
     }
 
@@ -61,7 +64,7 @@ impl State {
     pub fn is_live(self) -> bool {
         matches!(
             self,
-            Self::Starting | Self::Idle | Self::Working | Self::Off
+            Self::Starting | Self::Idle | Self::Working | Self::Off | Self::OtherVersion
         )
     }
 
@@ -75,6 +78,7 @@ impl State {
             6 => Self::Left,
             7 => Self::NoExtension,
             8 => Self::Fell,
+            9 => Self::OtherVersion,
             _ => Self::Free,
         }
     }

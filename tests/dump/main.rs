@@ -80,6 +80,11 @@ impl Dumped {
             (state == ["off"]).then_some(())
         });
         assert_same(&everything(&mut self.shop), &everything(&mut copy));
+        // The chain of hashes over history holds.
+        copy.expect(
+            "SELECT count(*) FROM wf.verify_history() WHERE status <> 'ok'",
+            &[0],
+        );
         copy.expect(
             "SELECT \"check\", status FROM wf.health WHERE \"check\" IN ('triggers', 'subjects')",
             &["subjects | ok", "triggers | ok"],

@@ -1,0 +1,232 @@
+//! The primary dies under load and the standby takes over.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use workflow_engine_tests::{
+    Connector, Message, Options, Random, Session, automatic, eventually, eventually_within, ids,
+    live, long_form,
+};
+
+const BATCH: i64 = 10;
+
+/// The server that clients are to use now.
+struct Address(Mutex<Connector>);
+
+impl Address {
+    fn now(&self) -> Connector {
+        self.0.lock().expect("nobody panics with it").clone()
+    }
+
+    /// A session on the server that there is, as soon as it takes one.
+    fn connect(&self) -> Session {
+        eventually_within(Duration::from_secs(120), "a server", || {
+            self.now().try_connect("shop").ok()
+        })
+    }
+}
+
+/// Inserts invoices, ten at a time. A batch whose fate is not known is sent again. How many are certain is in `posted`.
+fn erp(address: &Address, goes_on: &AtomicBool, posted: &AtomicI64) {
+    let mut session = address.connect();
+    while goes_on.load(Ordering::Relaxed) {
+        let first = posted.load(Ordering::Relaxed) + 1;
+        let last = first + BATCH - 1;
+        let insert = format!(
+            "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', NULL, n, 'EUR', now() + interval '1 second' \
+             FROM generate_series({first}, {last}) AS n ON CONFLICT DO NOTHING"
+        );
+        while session.try_exec(&insert).is_err() {
+            session = address.connect();
+            sleep(Duration::from_millis(20));
+        }
+        posted.store(last, Ordering::Relaxed);
+        sleep(Duration::from_millis(15));
+    }
+}
+
+/// Hands messages to a provider, here a list, and acknowledges them if it gets to it. Also tells which of them came again
+/// after they had been acknowledged for certain.
+fn sender(address: &Address, goes_on: &AtomicBool) -> (Vec<Message>, Vec<Message>) {
+    let mut session = address.connect();
+    let (mut provider, mut again) = (Vec::new(), Vec::new());
+    let mut certain: HashSet<String> = HashSet::new();
+    while goes_on.load(Ordering::Relaxed) {
+        let Ok(messages) = session.try_lease_with("NULL, 100, '2 seconds', 'sender'") else {
+            session = address.connect();
+            sleep(Duration::from_millis(20));
+            continue;
+        };
+        if messages.is_empty() {
+            sleep(Duration::from_millis(20));
+            continue;
+        }
+        let known = |m: &&Message| certain.contains(&m.idempotency_key);
+        again.extend(messages.iter().filter(known).cloned());
+        let acknowledged = session.try_exec(&format!("SELECT wf.ack_messages({})", ids(&messages)));
+        match acknowledged {
+            Ok(()) => certain.extend(messages.iter().map(|m| m.idempotency_key.clone())),
+            Err(_) => session = address.connect(),
+        }
+        provider.extend(messages);
+    }
+    (provider, again)
+}
+
+/// What becomes of the work when the primary dies, again and again. With `certain`, the standby has every commit before
+/// the client hears of it.
+fn fails_over(certain: bool, times: usize) {
+    let options = Options::default()
+        .set("workflow_engine.workers_per_database", "2")
+        .set("workflow_engine.batch_size", "100")
+        .set("log_checkpoints", "off");
+    let (mut primary, mut shop) = live(&options);
+    shop.install(&automatic(json!([
+        {"name": "mail", "kind": "email", "template": "hello"},
+        {"name": "remark", "kind": "note", "text": "Mailed {{ number }}."},
+        {"name": "pause", "kind": "wait", "on": {"anchor": "subject.ready_at", "roll": "none"}},
+        {"name": "mark", "kind": "update", "set": {"open_amount": "open_amount + 1000000"}},
+        {"name": "last", "kind": "note", "text": "Over."}
+    ])));
+    drop(shop);
+
+    let mut random = Random::seeded();
+    let address = Arc::new(Address(Mutex::new(primary.connector())));
+    let (goes_on, sends_on) = (
+        Arc::new(AtomicBool::new(true)),
+        Arc::new(AtomicBool::new(true)),
+    );
+    let posted = Arc::new(AtomicI64::new(0));
+    let mut writing = Some(spawn({
+        let (address, goes_on, posted) = (address.clone(), goes_on.clone(), posted.clone());
+        move || erp(&address, &goes_on, &posted)
+    }));
+    let sending = spawn({
+        let (address, sends_on) = (address.clone(), sends_on.clone());
+        move || sender(&address, &sends_on)
+    });
+
+    for round in 0..times {
+        let mut standby = primary.standby("standby", &Options::plain().preload("workflow_engine"));
+        if certain {
+            let mut session = primary.connect("postgres");
+            session.exec("ALTER SYSTEM SET synchronous_standby_names = 'standby'; ");
+            session.exec("SELECT pg_reload_conf()");
+            eventually("a synchronous standby", || {
+                let state = session.lines("SELECT sync_state FROM pg_stat_replication");
+                (state == ["sync"]).then_some(())
+            });
+        }
+        sleep(Duration::from_millis(1500 + random.below(1500)));
+        primary.kill_postmaster();
+        let began = Instant::now();
+        // The next standby is this one's; none is waited for until it is there.
+        let mut session = standby.connect("shop");
+        session.exec("SELECT pg_promote()");
+        if certain {
+            session.exec("ALTER SYSTEM RESET synchronous_standby_names");
+            session.exec("SELECT pg_reload_conf()");
+        }
+        eventually_within(
+            Duration::from_secs(20),
+            "a worker after the promotion",
+            || {
+                let ticks = session.lines(
+                    "SELECT 1 FROM wf.workers() WHERE database = 'shop' AND last_tick IS NOT NULL",
+                );
+                (!ticks.is_empty()).then_some(())
+            },
+        );
+        println!(
+            "failover {round}: a worker at work after {:?}",
+            began.elapsed()
+        );
+        *address.0.lock().expect("nobody panics with it") = standby.connector();
+        std::mem::swap(&mut primary, &mut standby);
+    }
+    sleep(Duration::from_millis(500));
+    goes_on.store(false, Ordering::Relaxed);
+    if let Some(writing) = writing.take() {
+        writing.join().expect("the ERP does not panic");
+    }
+    let mut shop = primary.connect("shop");
+    let count: i64 = shop.one("SELECT count(*) FROM invoice");
+    let told = posted.load(Ordering::Relaxed);
+    println!("{told} invoices were posted, {count} are there");
+    assert!(count > 0);
+    if certain {
+        assert_eq!(count, told, "no commit that the ERP has heard of is lost");
+    }
+
+    eventually_within(Duration::from_secs(120), "the end of all cases", || {
+        let done: i64 = shop.one("SELECT count(*) FROM wf.cases WHERE state = 'completed'");
+        (done == count).then_some(())
+    });
+    eventually_within(
+        Duration::from_secs(60),
+        "the sending of all messages",
+        || {
+            (shop.one::<i64>("SELECT count(*) FROM wf.outbox WHERE state <> 'sent'") == 0)
+                .then_some(())
+        },
+    );
+    sends_on.store(false, Ordering::Relaxed);
+    let (provider, again) = sending.join().expect("the sender does not panic");
+
+    shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
+    shop.expect(
+        "SELECT count(*), count(DISTINCT key) FROM wf.case_subjects",
+        &[format!("{count} | {count}")],
+    );
+    shop.expect(
+        "SELECT step, count(*), count(DISTINCT case_id) FROM probe.history() \
+         WHERE event = 'step_done' AND kind <> 'finish' GROUP BY 1 ORDER BY 1",
+        &["last", "mail", "mark", "pause", "remark"]
+            .map(|step| format!("{step} | {count} | {count}")),
+    );
+    shop.expect(
+        "SELECT count(*) FROM invoice WHERE open_amount <> id + 1000000",
+        &[0],
+    );
+    shop.expect(
+        "SELECT count(*), count(DISTINCT idempotency_key) FROM wf.outbox",
+        &[format!("{count} | {count}")],
+    );
+    // The provider knows every message by one key; with every commit certain no other key has ever been handed out, and
+    // none that was acknowledged came again.
+    let mut times_by_key: HashMap<&str, usize> = HashMap::new();
+    for message in &provider {
+        *times_by_key.entry(&message.idempotency_key).or_default() += 1;
+    }
+    let keys: HashSet<String> = shop
+        .lines("SELECT idempotency_key FROM wf.outbox")
+        .into_iter()
+        .collect();
+    assert!(
+        keys.iter()
+            .all(|key| times_by_key.contains_key(key.as_str()))
+    );
+    if certain {
+        assert_eq!(times_by_key.len(), keys.len());
+        assert_eq!(again, []);
+    }
+    println!(
+        "{} messages handed over {} times",
+        keys.len(),
+        provider.len()
+    );
+}
+
+#[test]
+fn a_standby_that_takes_over_under_load_loses_nothing_and_does_nothing_twice() {
+    fails_over(true, if long_form() { 20 } else { 2 });
+}
+
+#[test]
+fn a_standby_that_lags_goes_on_with_what_it_has() {
+    fails_over(false, if long_form() { 20 } else { 1 });
+}
