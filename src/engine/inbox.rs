@@ -316,6 +316,7 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
         }
     }
     members::look(&mut batch);
+    let mut over = Vec::new();
     for cases in batch.by_version().into_values() {
         let Some(answers) = batch.ask_watch(&cases) else {
             continue;
@@ -325,13 +326,16 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
             let case = &mut batch.cases[case].case;
             let facts = answers.facts(position);
             if case.state.is_over() {
+                over.push(case.id);
                 case.subject_changed_after_end(&facts, &mut batch.effects);
             } else {
                 case.subject_changed(&facts, &env, &mut batch.effects);
             }
         }
     }
+    over.retain(|id| batch.effects.suppressions.iter().any(|s| s.case_id == *id));
     batch.flush();
+    busy.extend(still_there(subject_id, keys, &over));
     if enrol {
         let free: Vec<&str> = keys
             .iter()
@@ -353,6 +357,26 @@ fn ended_with_messages(subject_id: i32, keys: &[&str]) -> Vec<i64> {
          JOIN wf.cases AS c ON c.case_id = s.case_id AND c.ended_at IS NOT NULL
          JOIN wf.outbox AS o ON o.case_id = s.case_id AND o.state = 'queued'",
         &[arg(subject_id), array(keys.iter().copied())],
+    );
+    rows.iter().map(|row| row.must(1)).collect()
+}
+
+/// The keys of ended cases whose messages were to stay here, and of which a sender is just leasing one: should its
+/// transaction be rolled back, nothing else would keep that message from leaving.
+fn still_there(subject_id: i32, keys: &[&str], cases: &[i64]) -> Vec<String> {
+    if cases.is_empty() {
+        return Vec::new();
+    }
+    let rows = spi::query(
+        "SELECT DISTINCT s.key FROM unnest($2::text[]) AS k(key)
+         JOIN wf.case_subjects AS s ON s.subject_id = $1 AND s.key = k.key AND s.departure IS NULL
+         JOIN wf.outbox AS o ON o.case_id = s.case_id AND o.state IN ('deferred', 'queued')
+         WHERE s.case_id = ANY ($3)",
+        &[
+            arg(subject_id),
+            array(keys.iter().copied()),
+            array(cases.iter().copied()),
+        ],
     );
     rows.iter().map(|row| row.must(1)).collect()
 }
