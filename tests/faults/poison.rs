@@ -110,40 +110,60 @@ fn the_columns_of_a_template_that_never_come_are_an_incident_of_their_own_case()
 
 #[test]
 fn an_error_or_too_large_a_value_is_an_incident_of_its_own_case() {
-    for (body, sqlstate, says) in [
+    let (_cluster, mut shop) = live(&hasty().set("workflow_engine.step_timeout", "20s"));
+    let poisons = [
         (
             "RAISE EXCEPTION 'not thirteen' USING ERRCODE = '23514';",
-            "23514",
-            "not thirteen",
+            "23514 | not thirteen",
         ),
         (
             "RETURN repeat('x', 1073741823) || 'x';",
-            "54000",
-            "requested length too large",
+            "54000 | requested length too large",
         ),
         (
             "RETURN repeat('x', 20000000);",
-            "54000",
-            "the result of the call has more than 1000000 characters",
+            "54000 | the result of the call has more than 1000000 characters",
         ),
         (
             "RETURN array_fill(1, ARRAY[300000000])::text;",
-            "54000",
-            "array size exceeds the maximum allowed (134217727)",
+            "54000 | array size exceeds the maximum allowed (134217727)",
         ),
         (
             "SET LOCAL temp_file_limit = '1MB'; PERFORM count(*) FROM (SELECT n FROM generate_series(1, 1000000) AS n ORDER BY n DESC) AS s;",
-            "53400",
-            "temporary file size exceeds temp_file_limit (1024kB)",
+            "53400 | temporary file size exceeds temp_file_limit (1024kB)",
         ),
-    ] {
-        let (_cluster, mut shop) = live(&hasty().set("workflow_engine.step_timeout", "10s"));
-        poison(&mut shop, body);
-        shop.install(&call());
-        post(&mut shop, 1, 100);
-        let says = format!(", then step \"act\": {says}");
-        only_thirteen(&mut shop, 100, 2, sqlstate, &says);
-    }
+    ];
+    let cases: String = (poisons.iter().enumerate())
+        .map(|(nth, (body, _))| format!("IF id = {} THEN {body} END IF;\n", 13 + nth))
+        .collect();
+    shop.exec(&format!(
+        "CREATE SCHEMA shop; CREATE FUNCTION shop.act(id bigint) RETURNS text LANGUAGE plpgsql AS $$ BEGIN {cases} RETURN 'well'; END $$"
+    ));
+    shop.install(&call());
+    post(&mut shop, 1, 100);
+    completed(&mut shop, 95);
+    until(
+        &mut shop,
+        "the incidents",
+        "SELECT count(*) = 5 FROM wf.incidents WHERE attempts = 3",
+    );
+    let expected: Vec<String> = (poisons.iter().enumerate())
+        .map(|(nth, (_, says))| {
+            let says = says.replace(
+                " | ",
+                " | workflow \"auto\", step \"before\", then step \"act\": ",
+            );
+            format!("{} | {says}", 13 + nth)
+        })
+        .collect();
+    shop.expect(
+        "SELECT key, sqlstate, message FROM wf.incidents ORDER BY key::bigint",
+        &expected,
+    );
+    shop.exec("CREATE OR REPLACE FUNCTION shop.act(id bigint) RETURNS text LANGUAGE sql AS $$ SELECT 'well' $$");
+    shop.exec("SELECT wf.retry(case_id, step) FROM wf.incidents");
+    completed(&mut shop, 100);
+    expect_exactly_once(&mut shop, 100, 2);
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn a_table_that_the_erp_holds_costs_no_case_its_attempts() {
     erp.exec("BEGIN");
     shop.exec("COMMIT");
     erp.exec("LOCK TABLE invoice IN ACCESS EXCLUSIVE MODE");
-    sleep(Duration::from_secs(if long_form() { 60 } else { 10 }));
+    sleep(Duration::from_secs(if long_form() { 60 } else { 6 }));
     erp.exec("COMMIT");
     completed(&mut shop, 60);
     shop.expect("SELECT count(*) FROM wf.failures", &[0]);
