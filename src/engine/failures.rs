@@ -158,14 +158,21 @@ pub fn blame_case(case: i64, failure: &Failure) {
         let Some(loaded) = batch.cases.first_mut() else {
             return;
         };
-        let ready = loaded.case.ready(env.now).next();
-        let Some(token) = ready else { return };
-        let program = &loaded.case.program;
-        let stands_on = loaded.case.tokens[token].step;
-        // A token runs on from step to step, and an error takes it back to the first of them.
-        let then = (failure.whose)
+        let tokens = &loaded.case.tokens;
+        let failed_at = (failure.whose)
             .filter(|whose| whose.version == loaded.case.version_id)
-            .and_then(|whose| whose.step.filter(|step| *step != stands_on))
+            .and_then(|whose| whose.step);
+        // Of several branches the one that stands there; else the first, which may have run on to there before the error
+        // took it back.
+        let ready = || loaded.case.ready(env.now);
+        let at_it = ready().find(|token| Some(tokens[*token].step) == failed_at);
+        let Some(token) = at_it.or_else(|| ready().next()) else {
+            return;
+        };
+        let program = &loaded.case.program;
+        let stands_on = tokens[token].step;
+        let then = failed_at
+            .filter(|step| *step != stands_on)
             .map_or(String::new(), |step| {
                 format!(", then step \"{}\"", program.step_name(step))
             });

@@ -227,3 +227,32 @@ fn steering_is_undone_with_the_callers_transaction() {
     }
     db.expect("SELECT probe.state()", &[before]);
 }
+
+#[test]
+fn of_two_branches_the_one_whose_condition_fails_is_alone_an_incident() {
+    let mut db = work();
+    db.install(&invoice_workflow(
+        "two ways",
+        json!([
+            {"name": "both", "kind": "parallel", "branches": ["good", "bad"]},
+            {"name": "good", "kind": "note", "text": "Fine.", "next": "meet",
+             "on": {"anchor": "case_start", "days": 1, "roll": "none"}},
+            {"name": "bad", "kind": "note", "text": "Bad.", "next": "meet", "when": "1 / (open_amount - open_amount) > 0",
+             "on": {"anchor": "case_start", "days": 1, "roll": "none"}},
+            {"name": "meet", "kind": "join", "of": "both"}
+        ]),
+    ));
+    db.exec("SET workflow_engine.max_attempts = 1");
+    let case = db.start("two ways", 1);
+    let tomorrow: String = db.one("SELECT wf.now() + interval '1 day'");
+    db.exec(&format!("SELECT wf.set_clock('{tomorrow}')"));
+    db.run_due();
+    db.expect(
+        &format!("SELECT step, sqlstate FROM wf.incidents WHERE case_id = {case}"),
+        &["bad | 22012"],
+    );
+    db.expect(
+        &format!("SELECT body FROM wf.notes WHERE case_id = {case}"),
+        &["Fine."],
+    );
+}
