@@ -12,17 +12,13 @@ use super::policies::Policies;
 use crate::engine::batch::Batch;
 use crate::engine::deferred::{Later, Opened, Ready, Waiting};
 use crate::engine::reads::Answers;
+use crate::pg::lock::try_lock;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, array_of, optional};
 
 /// Has this process ask policies, and no other until the transaction ends. False: another one is at it.
 pub fn take_turn() -> bool {
-    spi::query(
-        "SELECT pg_catalog.pg_try_advisory_xact_lock('wf.contact_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)",
-        &[],
-    )
-    .first()
-    .is_some_and(|row| row.must(1))
+    try_lock("contact log")
 }
 
 /// A message that got its place, for the log.

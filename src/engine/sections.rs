@@ -1,6 +1,6 @@
 //! Who is in a section, who waits outside, and who is next.
 //!
-//! Whoever looks at one section of one account or row does so under an advisory lock for the transaction, which is tried and
+//! Whoever looks at one section of one account or row does so under a lock for the transaction (`pg::lock`), which is tried and
 //! never waited for: a case that comes in asks again a second later, one that leaves notes that and looks again. A batch pays a
 //! few statements for all cases that come in and leave together; cases that do neither cost nothing.
 
@@ -11,6 +11,7 @@ use workflow_core::game::Entering;
 
 use super::awaited::leave_notices;
 use super::batch::Batch;
+use crate::pg::lock::try_lock;
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
 
@@ -80,31 +81,26 @@ struct Seen {
     free: bool,
 }
 
-const TRY_LOCK: &str = "pg_catalog.pg_try_advisory_xact_lock(
-    pg_catalog.hashtextextended(n.section || ' ' || n.scope, 7011))";
-
 fn seen(sql: &str, args: &[spi::Arg]) -> Vec<Seen> {
     let rows = spi::query(sql, args);
-    let seen = rows.iter().map(|row| Seen {
-        case: row.must(1),
-        section: row.must(2),
-        scope: row.must(3),
-        free: row.must(4),
+    let seen = rows.iter().map(|row| {
+        let (section, scope): (String, String) = (row.must(2), row.must(3));
+        Seen {
+            case: row.must(1),
+            free: try_lock(&format!("section {section} {scope}")),
+            section,
+            scope,
+        }
     });
     seen.collect()
 }
 
 fn leave(batch: &Batch, left: &[(i64, String)]) {
     let now = batch.context.now;
-    let sql = format!(
-        "SELECT n.case_id, n.section, n.scope, {TRY_LOCK}
-         FROM (SELECT p.case_id, p.section, p.scope
-               FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::text[]) AS section) AS l
-               JOIN wf.section_places AS p ON p.case_id = l.case_id AND p.section = l.section
-               OFFSET 0) AS n"
-    );
     let all = seen(
-        &sql,
+        "SELECT p.case_id, p.section, p.scope
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::text[]) AS section) AS l
+         JOIN wf.section_places AS p ON p.case_id = l.case_id AND p.section = l.section",
         &[
             array(left.iter().map(|(case, _)| *case)),
             array(left.iter().map(|(_, section)| section.as_str())),
@@ -176,19 +172,14 @@ fn enter(batch: &mut Batch, entering: Vec<Entering>) {
             .find(case)
             .map_or(0, |i| batch.cases[i].version.subject.id)
     };
-    let sql = format!(
-        "SELECT n.case_id, n.section, n.scope, {TRY_LOCK}
-         FROM (SELECT e.case_id, e.section,
-                      CASE WHEN e.account AND c.account IS NOT NULL THEN 'account ' || c.account
-                           ELSE 'subject ' || e.subject_id || ' ' || c.key END AS scope
-               FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::text[]) AS section,
-                            unnest($3::bool[]) AS account, unnest($4::int[]) AS subject_id) AS e
-               JOIN wf.cases AS c ON c.case_id = e.case_id
-               OFFSET 0) AS n
-         ORDER BY n.case_id"
-    );
     let all = seen(
-        &sql,
+        "SELECT e.case_id, e.section,
+                CASE WHEN e.account AND c.account IS NOT NULL THEN 'account ' || c.account
+                     ELSE 'subject ' || e.subject_id || ' ' || c.key END AS scope
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::text[]) AS section,
+                      unnest($3::bool[]) AS account, unnest($4::int[]) AS subject_id) AS e
+         JOIN wf.cases AS c ON c.case_id = e.case_id
+         ORDER BY e.case_id",
         &[
             array(entering.iter().map(|e| e.case_id)),
             array(entering.iter().map(|e| e.section.as_str())),

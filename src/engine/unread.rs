@@ -5,6 +5,7 @@
 //! there are too many of them, or when something in one cannot be worked on now, they are unpacked into single rows,
 //! each of which holds back its own subject's row alone.
 
+use crate::pg::lock::try_lock;
 use crate::pg::spi::{self, RowRef};
 use crate::pg::types::{Char, arg, array, array_of, optional};
 
@@ -116,8 +117,7 @@ pub fn take(from: i64, limit: i64) -> Found {
 
 /// Whether this process is the one that reads the inbox, until its transaction ends.
 pub fn my_turn() -> bool {
-    let turn = "SELECT pg_catalog.pg_try_advisory_xact_lock('wf.inbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8)";
-    (spi::query(turn, &[]).first()).is_some_and(|row| row.must::<bool>(1))
+    try_lock("inbox")
 }
 
 /// The oldest transaction that is still running: what comes later than this look was written by it or a later one.

@@ -5,6 +5,7 @@ pub mod acting;
 pub mod arrays;
 pub mod json;
 pub mod limit;
+pub mod lock;
 pub mod raise;
 pub mod rows;
 pub mod sequence;

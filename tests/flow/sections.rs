@@ -132,17 +132,19 @@ fn section_per_account() {
 #[test]
 fn section_that_somebody_else_is_looking_at_is_never_waited_for() {
     let mut db = three();
+    db.install(&visit("d", "subject"));
+    db.start("d", 1);
+    db.run_due();
+    // Whoever leaves, even from outside, looks at the section until its transaction ends.
     let mut other = db.connect();
-    other.exec(
-        "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended(section || ' ' || scope, 7011)) FROM wf.section_places",
-    );
+    other.exec("BEGIN; SELECT wf.cancel(4)");
     db.exec("SELECT wf.cancel(1)");
     db.start("a", 1);
     db.run_due();
     db.expect(TASKS, NONE);
     db.expect(
         "SELECT case_id, leaving FROM wf.section_places ORDER BY place_id",
-        &["1 | t", "2 | f", "3 | f"],
+        &["1 | t", "2 | f", "3 | f", "4 | f"],
     );
     db.at("2026-03-02 10:00:01");
     db.expect(TASKS, NONE);
@@ -151,7 +153,7 @@ fn section_that_somebody_else_is_looking_at_is_never_waited_for() {
     db.expect(TASKS, &["b talks"]);
     db.expect(
         "SELECT case_id, inside FROM wf.section_places ORDER BY place_id",
-        &["2 | t", "3 | f", "4 | f"],
+        &["2 | t", "3 | f", "5 | f"],
     );
 }
 
