@@ -11,7 +11,7 @@ use workflow_core::strategy::Status;
 
 use crate::engine::reads::{read_columns, read_sql};
 use crate::engine::versions::{Version, version};
-use crate::pg::acting::as_role;
+use crate::pg::acting::as_user;
 use crate::pg::spi::{self, Plan};
 use crate::pg::types::{ToArg, arg, array, array_of};
 use crate::subjects::subject::Subject;
@@ -151,7 +151,7 @@ pub fn accounts(subject: &Subject, keys: &[&str]) -> Vec<Option<String>> {
     let nothing = || array_of(keys.iter().map(|_| None::<&str>));
     let args = [array(keys.iter().copied()), nothing(), nothing()];
     let types = [<&str>::ARRAY_OID; 3];
-    let rows = as_role(subject.owner, || Plan::prepare(&sql, &types).execute(&args));
+    let rows = as_user(subject.owner, || Plan::prepare(&sql, &types).execute(&args));
     for row in rows.iter() {
         let position = usize::try_from(row.must::<i32>(1) - 1).unwrap_or(0);
         accounts[position] = row.get(3);

@@ -15,7 +15,7 @@ use crate::engine::context::Context;
 use crate::engine::erp_update::update_sql;
 use crate::engine::reads::{read_columns, read_sql};
 use crate::engine::sql_call::call_sql;
-use crate::pg::acting::as_role;
+use crate::pg::acting::as_user;
 use crate::pg::spi::{self, Plan};
 use crate::pg::subtransaction::attempt;
 use crate::pg::types::{ToArg, arg};
@@ -236,7 +236,7 @@ fn sql(text: &SqlText, subject: &Subject, owner: Oid, findings: &mut Findings) {
             SqlScope::Write { column } => update_sql(subject, &[(column, &text.sql)]),
         };
         let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
-        as_role(owner, || drop(Plan::prepare(&sql, &types)));
+        as_user(owner, || drop(Plan::prepare(&sql, &types)));
         true
     }));
     match prepared {

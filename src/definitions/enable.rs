@@ -10,7 +10,7 @@ use crate::api::given;
 use crate::engine::as_engine;
 use crate::engine::enrol::enrol;
 use crate::engine::versions::{Version, version};
-use crate::pg::acting::{as_role, current_role};
+use crate::pg::acting::{as_user, current_role};
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
 use crate::pg::subtransaction::attempt;
@@ -100,7 +100,7 @@ fn matching_keys(version: &Version) -> Vec<String> {
         subject.has_key("d"),
         conditions.join(" AND ")
     );
-    as_role(version.owner, || {
+    as_user(version.owner, || {
         let _styles = keys::PinnedStyles::new();
         let rows = spi::Plan::prepare(&sql, &[]).execute(&[]);
         rows.iter().map(|row| row.must(1)).collect()

@@ -8,7 +8,7 @@
 mod check;
 mod edit;
 mod enable;
-mod expression;
+pub mod expression;
 mod migrate;
 mod store;
 

@@ -13,7 +13,7 @@ use workflow_core::row::{Columns, Row};
 use workflow_core::{Error, ErrorCode};
 
 use super::versions::Version;
-use crate::pg::acting::as_role;
+use crate::pg::acting::as_user;
 use crate::pg::limit::limited;
 use crate::pg::raise::raise;
 use crate::pg::spi::Kept;
@@ -247,7 +247,7 @@ impl ReadPlan {
         let columns = Rc::new(read_columns(subject, &all));
         let sql = read_sql(subject, &all, &columns);
         let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
-        let plan = as_role(owner, || Kept::prepare(sql, types.to_vec()));
+        let plan = as_user(owner, || Kept::prepare(sql, types.to_vec()));
         Self {
             version,
             is_volatile: plan.is_volatile(),
@@ -271,7 +271,7 @@ impl ReadPlan {
             _ => None,
         };
         let rows = limited(self.version, step, || {
-            as_role(self.owner, || self.plan.execute(&args))
+            as_user(self.owner, || self.plan.execute(&args))
         });
         let width = self.columns.names().len();
         let mut answers = Answers {

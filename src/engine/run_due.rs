@@ -31,6 +31,8 @@ fn run_round(first: bool) -> bool {
         STATE.set(WorkerState::new());
         LOOKS_LEFT.set(LOOKS);
     }
+    // As the caller: in the first round there may be some that wait in the caller's transaction.
+    crate::pg::acting::check_at_once();
     let mut state = STATE.take();
     let next = tick(&mut state, &mut |body| {
         attempt(std::panic::AssertUnwindSafe(body)).map_err(|failure| {

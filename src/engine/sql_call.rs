@@ -4,7 +4,7 @@ use workflow_core::program::StepNo;
 
 use super::reads::Question;
 use super::versions::Version;
-use crate::pg::acting::as_role;
+use crate::pg::acting::as_user;
 use crate::pg::limit::limited;
 use crate::pg::raise::{internal, raise_as};
 use crate::pg::spi::Plan;
@@ -53,7 +53,7 @@ pub fn call(version: &Version, step: StepNo, questions: &[Question<'_>]) -> Vec<
         array_of(questions.iter().map(|q| q.answers.as_deref())),
     ];
     let rows = limited(version.id, Some(step), || {
-        as_role(version.owner, || {
+        as_user(version.owner, || {
             let plan = Plan::prepare(
                 &sql,
                 &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],

@@ -12,7 +12,7 @@ use super::subject::{self, Subject};
 use super::{keys, watch};
 use crate::api::given;
 use crate::engine::as_engine;
-use crate::pg::acting::{as_role, current_role};
+use crate::pg::acting::{as_user, current_role};
 use crate::pg::spi;
 use crate::pg::types::{Char, arg, array};
 
@@ -34,7 +34,7 @@ pub fn resolve_watched(rows: &[(i32, &str)]) -> Vec<Option<String>> {
             continue;
         };
         let found: Vec<Option<String>> = spi::connected(|| {
-            as_role(subject.owner, || {
+            as_user(subject.owner, || {
                 let _styles = keys::PinnedStyles::new();
                 spi::query_planned_freely(&sql, &[array(positions.iter().map(|p| rows[*p].1))])
                     .iter()
@@ -146,10 +146,10 @@ fn append_keys(subject: &Subject, condition: &str) -> i64 {
         subject.has_key("d")
     );
     spi::connected(|| {
-        let portal = as_role(subject.owner, || open(&sql));
+        let portal = as_user(subject.owner, || open(&sql));
         let mut looked_at = 0;
         loop {
-            let found: Vec<String> = as_role(subject.owner, || {
+            let found: Vec<String> = as_user(subject.owner, || {
                 let _styles = keys::PinnedStyles::new();
                 // SAFETY: an open portal of this connection.
                 unsafe { pg_sys::SPI_cursor_fetch(portal, true, BATCH) };

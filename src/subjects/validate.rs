@@ -7,8 +7,9 @@ use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use super::config::BoundColumn;
 use super::keys;
 use super::names::{self, Name};
+use crate::definitions::expression::is_single;
 use crate::engine::as_engine;
-use crate::pg::acting::{acts_for, as_role};
+use crate::pg::acting::{acts_for, as_user};
 use crate::pg::raise::raise_as;
 use crate::pg::spi::{self, Plan};
 use crate::pg::subtransaction::{Failure, attempt};
@@ -280,7 +281,7 @@ pub fn unique_key(table: &Table, key: &[String]) {
 /// Runs a check as the role whose rights it must pass, and gives back what the server said against it.
 pub fn as_owner<T>(owner: Oid, body: impl FnOnce() -> T) -> Result<T, Failure> {
     attempt(std::panic::AssertUnwindSafe(|| {
-        as_role(owner, || spi::connected(body))
+        as_user(owner, || spi::connected(body))
     }))
 }
 
@@ -469,12 +470,10 @@ pub fn details_column(argument: &str, text: Option<&str>, columns: &[String]) ->
 /// The condition on rows that may have a case.
 pub fn eligible(details: &str, owner: Oid, condition: &str, columns: &[String]) {
     let checked = as_owner(owner, || {
-        Plan::prepare(
-            &format!("SELECT 1 FROM {details} AS d WHERE ({condition}\n)"),
-            &[],
-        )
-        .single_query()
-        .is_some()
+        // By itself, too: it is put into other queries than this one.
+        let single = is_single(condition);
+        let sql = format!("SELECT 1 FROM {details} AS d WHERE ({condition}\n)");
+        single && Plan::prepare(&sql, &[]).single_query().is_some()
     });
     let failure = match checked {
         Ok(true) => return,

@@ -161,6 +161,7 @@ fn work(slot: &Slot) -> End {
         } else {
             Some(settings::naptime())
         };
+        release_locks();
         memory.reset();
         if let Some(nap) = nap {
             report(
@@ -188,6 +189,11 @@ fn begin_carefully(slot: &Slot) -> Option<Careful> {
         careful = engine::as_engine(|| engine::careful::begin(number, fell));
     });
     careful
+
+/// Advisory locks of this session: the engine takes none, so they are user code's, which has no session here.
+fn release_locks() {
+    // SAFETY: plain call, outside of transactions.
+    unsafe { pg_sys::LockReleaseSession(pg_sys::USER_LOCKMETHOD as pg_sys::LOCKMETHODID) };
 }
 
 /// The extension, if it is installed here. A failure to look is taken for its absence only by a worker that the

@@ -32,6 +32,7 @@ pub fn run(body: &mut dyn FnMut()) -> Result<(), Failure> {
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
+        crate::pg::acting::check_at_once();
         body();
         // SAFETY: ends what was begun above. The commit is inside the boundary, for it may fail as well.
         unsafe {

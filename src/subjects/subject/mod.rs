@@ -17,7 +17,7 @@ use workflow_core::row::ColumnType;
 pub use known::{by_name, find, forget, forget_checks, id_of, quarantine, table_column, unknown};
 pub use sql::{column_expression, column_type, value_expression};
 
-use crate::pg::acting::as_role;
+use crate::pg::acting::as_user;
 use crate::pg::raise::raise_as;
 use crate::pg::spi::{self, Plan};
 
@@ -74,7 +74,7 @@ impl Subject {
     pub fn details_columns(&self) -> &[(String, ColumnType)] {
         self.columns.get_or_init(|| {
             spi::connected(|| {
-                as_role(self.owner, || {
+                as_user(self.owner, || {
                     Plan::prepare(&format!("SELECT d.* FROM {} AS d", self.details), &[])
                         .columns()
                         .into_iter()

@@ -5,7 +5,7 @@ use pgrx::pg_sys::{self, Oid};
 use workflow_core::row::ColumnType;
 
 use super::Subject;
-use crate::pg::acting::as_role;
+use crate::pg::acting::as_user;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
 use crate::pg::types::{arg, array};
@@ -181,7 +181,7 @@ impl Subject {
             keys::compose_sql(&parts)
         );
         spi::connected(|| {
-            as_role(self.owner, || {
+            as_user(self.owner, || {
                 let _styles = keys::PinnedStyles::new();
                 spi::query(&sql, &[array(given)])
                     .iter()
