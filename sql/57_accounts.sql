@@ -57,7 +57,7 @@ CREATE FUNCTION wf.remove_subject(case_id bigint, key uuid, reason text DEFAULT 
 COMMENT ON FUNCTION wf.remove_subject(bigint, uuid, text) IS 'As wf.remove_subject(bigint, text, text), for a uuid key.';
 
 -- The rows of each case. LATERAL, so that a case found by its number or by a key is all that is read of history.
-CREATE VIEW wf.case_members AS
+CREATE VIEW wf.case_members WITH (security_barrier) AS
     SELECT cs.case_id, w.name AS workflow, su.name AS subject, cs.key, c.account,
            cs.key = c.key AND cs.departure IS NULL AS carries,
            CASE WHEN cs.departure IS NOT NULL THEN 'left' WHEN c.ended_at IS NOT NULL THEN 'ended' ELSE 'in' END AS state,
@@ -144,7 +144,7 @@ COMMENT ON COLUMN wf.subjects.strategies IS 'Whether wf.set_strategy has ever be
 INSERT INTO wf.hold_kinds (kind, title, blocks, clock, released_by, shipped) VALUES
     ('strategy', 'Default strategy rests', '{steps}', 'shift', 'manager', true);
 
-CREATE VIEW wf.strategy_status AS
+CREATE VIEW wf.strategy_status WITH (security_barrier) AS
     SELECT su.name AS subject, s.key, s.account, w.name AS workflow, s.status, s.reason,
            s.elsewhere AS resting_for, ow.name AS resting_for_workflow, s.case_id, c.state::text AS case_state, s.changed_at
     FROM wf.strategies AS s

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use super::{OpenSteps, call, given};
-use crate::people::must_be_theirs;
+use crate::people::{must_be_theirs, step_run};
 use crate::pg::acting::current_role;
 
 /// Does now what is scheduled for later.
@@ -22,7 +22,7 @@ fn branch(case_id: Option<i64>, step: Option<String>, leg: Option<String>) -> Op
     let (step, leg) = (given("step", step), given("leg", leg));
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {
-        let token = batch.cases[index].case.step_run(Some(&step))?;
+        let token = step_run(batch, index, &step, caller)?;
         must_be_theirs(batch, index, token, caller)?;
         let env = batch.context.env();
         batch.cases[index]
@@ -63,7 +63,7 @@ fn skip(case_id: Option<i64>, step: Option<String>, reason: Option<String>) -> O
     let step = given("step", step);
     let caller = current_role();
     call(given("case_id", case_id), &|batch, index, facts| {
-        let token = batch.cases[index].case.step_run(Some(&step))?;
+        let token = step_run(batch, index, &step, caller)?;
         must_be_theirs(batch, index, token, caller)?;
         let env = batch.context.env();
         batch.cases[index]

@@ -1,12 +1,13 @@
 //! wf.complete and wf.complete_step: settling what is open to a person.
 
 use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use workflow_core::game::Settlement;
 
 use super::{OpenSteps, act, actor, call, given, open_steps};
 use crate::engine::as_engine;
-use crate::people::must_be_theirs;
+use crate::people::{must_be_theirs, must_see, sees, step_run};
 use crate::pg::acting::current_role;
 use crate::pg::json::JsonbText;
 use crate::pg::raise::raise_as;
@@ -21,7 +22,7 @@ fn complete(task_id: Option<i64>, outcome: Option<String>, data: Option<JsonbTex
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
         let Some((case, _, _)) = open_task(task) else {
-            return settled_before(task, outcome.as_deref());
+            return settled_before(task, outcome.as_deref(), &actor, caller);
         };
         let found = std::cell::Cell::new(false);
         act(&[case], &actor, &|batch, index, facts| {
@@ -45,7 +46,7 @@ fn complete(task_id: Option<i64>, outcome: Option<String>, data: Option<JsonbTex
         if found.get() {
             open_steps(case)
         } else {
-            settled_before(task, outcome.as_deref())
+            settled_before(task, outcome.as_deref(), &actor, caller)
         }
     })
 }
@@ -59,13 +60,14 @@ fn open_task(task: i64) -> Option<(i64, i16, i16)> {
         .map(|row| (row.must(1), row.must(2), row.must(3)))
 }
 
-/// A call repeated after it took effect (a lost answer, a double click) is no error; a different one is.
-fn settled_before(task: i64, outcome: Option<&str>) -> OpenSteps {
+/// A call repeated after it took effect (a lost answer, a double click) is no error; a different one is. What has become of
+/// the task is for those who see its case, and whoever settled it.
+fn settled_before(task: i64, outcome: Option<&str>, actor: &str, caller: Oid) -> OpenSteps {
     let rows = spi::query(
-        "SELECT h.case_id, h.event::text, h.outcome FROM wf.history AS h
+        "SELECT h.case_id, h.event::text, h.outcome, h.actor = $2 FROM wf.history AS h
          WHERE h.task_id = $1 AND h.event IN ('step_done', 'step_skipped', 'step_cancelled')
          ORDER BY h.history_id DESC LIMIT 1",
-        &[arg(task)],
+        &[arg(task), arg(actor)],
     );
     let Some(row) = rows.first() else {
         raise_as(
@@ -77,6 +79,9 @@ fn settled_before(task: i64, outcome: Option<&str>) -> OpenSteps {
     };
     let (case, event): (i64, String) = (row.must(1), row.must(2));
     let done: Option<String> = row.get(3);
+    if !row.must::<bool>(4) {
+        must_see(case, caller);
+    }
     if event == "step_done" && (outcome.is_none() || outcome == done.as_deref()) {
         return open_steps(case);
     }
@@ -103,13 +108,15 @@ fn complete_step(
 ) -> OpenSteps {
     let (case, step) = (given("case_id", case_id), given("step", step));
     let data = data.map(|d| d.0);
-    let caller = current_role();
+    let (actor, caller) = (actor(), current_role());
     call(case, &|batch, index, facts| {
         let token = match batch.cases[index].case.step_run(Some(&step)) {
             Ok(token) => token,
             // The same call again is no error.
-            Err(_) if done_before(case, &step, outcome.as_deref()) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(_) if done_before(case, &step, outcome.as_deref(), &actor, caller) => {
+                return Ok(());
+            }
+            Err(_) => step_run(batch, index, &step, caller)?,
         };
         must_be_theirs(batch, index, token, caller)?;
         let settlement = Settlement {
@@ -123,15 +130,18 @@ fn complete_step(
     })
 }
 
-/// Whether the last run of a step was settled with this outcome.
-fn done_before(case: i64, step: &str, outcome: Option<&str>) -> bool {
+/// Whether the last run of a step was settled with this outcome, as far as the caller may know: by them, or in a case that
+/// they see.
+fn done_before(case: i64, step: &str, outcome: Option<&str>, actor: &str, caller: Oid) -> bool {
     let rows = spi::query(
-        "SELECT h.outcome FROM wf.history AS h
+        "SELECT h.outcome, h.actor = $3 FROM wf.history AS h
          JOIN wf.steps AS s ON s.version_id = h.version_id AND s.step_no = h.step_no
          WHERE h.case_id = $1 AND s.name = $2 AND h.event = 'step_done' ORDER BY h.history_id DESC LIMIT 1",
-        &[arg(case), arg(step)],
+        &[arg(case), arg(step), arg(actor)],
     );
-    rows.first()
-        .and_then(|row| row.get::<String>(1))
-        .is_some_and(|done| outcome.is_none_or(|outcome| outcome == done))
+    rows.first().is_some_and(|row| {
+        let done: Option<String> = row.get(1);
+        done.is_some_and(|done| outcome.is_none_or(|outcome| outcome == done))
+            && (row.must(2) || sees(case, caller))
+    })
 }

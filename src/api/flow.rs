@@ -9,7 +9,7 @@ use super::{OpenSteps, call, given};
 use crate::engine::as_engine;
 use crate::engine::enrol::free_for_call;
 use crate::engine::versions::{version, workflow};
-use crate::people::must_be_theirs;
+use crate::people::{must_be_theirs, must_see, step_run};
 use crate::pg::acting::current_role;
 use crate::pg::json::JsonbText;
 use crate::pg::raise::raise_as;
@@ -70,13 +70,14 @@ fn push_button(case_id: Option<i64>, button: Option<String>, data: Option<JsonbT
         let case = &batch.cases[index].case;
         let step = case.program.step_named(&button);
         if let Some(step) = step.filter(|step| !step.kind.brings_event()) {
+            must_see(case.id, caller);
             return Err(Error::new(
                 ErrorCode::State,
                 format!("step \"{button}\" is a {}, not a button", step.kind.name()),
             )
             .hint("Settle it with wf.complete_step."));
         }
-        let token = case.step_run(Some(&button))?;
+        let token = step_run(batch, index, &button, caller)?;
         must_be_theirs(batch, index, token, caller)?;
         let settlement = Settlement {
             outcome: None,

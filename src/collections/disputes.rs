@@ -13,6 +13,8 @@ use crate::api::{act, actor, given, now, unknown_case};
 use crate::engine::as_engine;
 use crate::engine::batch::{Batch, lock_waiting};
 use crate::holds;
+use crate::people::must_see;
+use crate::pg::acting::current_role;
 use crate::pg::raise::{internal, raise_as};
 use crate::pg::spi;
 use crate::pg::types::{arg, array, optional};
@@ -43,8 +45,9 @@ fn disputed(case: i64) -> Option<String> {
 fn dispute(case_id: Option<i64>, reason: Option<&str>, amount: Option<AnyNumeric>) -> i64 {
     let (case, reason) = (given("case_id", case_id), given("reason", reason));
     let amount = amount.map(|amount| amount_given("amount", Some(amount)));
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
+        must_see(case, caller);
         if lock_waiting(&[case]).is_empty() {
             unknown_case(case);
         }

@@ -11,6 +11,8 @@ use super::by_hand::amount_given;
 use super::promises::day;
 use crate::api::{OpenSteps, act, actor, given, open_steps, unknown_case};
 use crate::engine::as_engine;
+use crate::people::must_see;
+use crate::pg::acting::current_role;
 use crate::pg::raise::raise;
 use crate::pg::spi;
 use crate::pg::types::arg;
@@ -49,8 +51,9 @@ fn agree_plan(
         .zip(amounts)
         .map(|(due, amount)| Instalment { due, amount })
         .collect();
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
+        must_see(case, caller);
         let found = act(&[case], &actor, &|batch, index, facts| {
             let env = batch.context.env();
             let plan = instalments.clone();

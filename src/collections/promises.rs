@@ -19,6 +19,8 @@ use crate::engine::failures::halving;
 use crate::engine::work::Run;
 use crate::engine::{as_engine, simulation};
 use crate::holds;
+use crate::people::must_see;
+use crate::pg::acting::current_role;
 use crate::pg::raise::{internal, raise, raise_as};
 use crate::pg::spi;
 use crate::pg::types::{arg, array, array_of, optional};
@@ -59,8 +61,9 @@ fn promise(
                 )
             })
     });
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
+        must_see(case, caller);
         let id = next_id();
         let made = std::cell::RefCell::new(None);
         let found = act(&[case], &actor, &|batch, index, facts| {

@@ -12,6 +12,8 @@ use super::lease::refuse;
 use crate::api::{actor, given, now, unknown_case};
 use crate::engine::as_engine;
 use crate::engine::batch::lock_waiting;
+use crate::people::must_see;
+use crate::pg::acting::current_role;
 use crate::pg::raise::raise;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, instant_from_pg, optional};
@@ -194,8 +196,9 @@ fn log_contact(
             "Say attempt, or conversation if somebody was talked to.",
         );
     }
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
+        must_see(case, caller);
         let now = now();
         let at = at.map_or(now, |at| instant_from_pg(at.into()));
         if at > now {

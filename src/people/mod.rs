@@ -24,7 +24,7 @@ mod verbs;
 mod write;
 
 pub use escalate::escalate_overdue;
-pub use rights::must_be_theirs;
-pub use sight::must_see;
+pub use rights::{must_be_theirs, step_run};
+pub use sight::{must_see, sees};
 pub use verbs::is_manager;
 pub use write::write;

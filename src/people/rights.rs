@@ -269,6 +269,20 @@ pub fn who_calls(caller: Oid) -> String {
         .unwrap_or_else(|| role_name(session))
 }
 
+/// The open run of a step that a caller names. What is wrong with the name says where the case stands: only to those who
+/// see it.
+///
+/// # Errors
+/// [`workflow_core::ErrorCode::Unknown`] and [`workflow_core::ErrorCode::State`].
+pub fn step_run(batch: &Batch, index: usize, step: &str, caller: Oid) -> Result<usize, Error> {
+    let case = &batch.cases[index].case;
+    let found = case.step_run(Some(step));
+    if found.is_err() {
+        super::sight::must_see(case.id, caller);
+    }
+    found
+}
+
 /// Refuses a caller who may not settle an open step run, or who would approve what they did themselves; notes who it is
 /// for an approval to come.
 ///

@@ -97,10 +97,15 @@ fn my_cases() -> SetOfIterator<'static, i64> {
     SetOfIterator::new(as_engine(|| cases_of(caller)))
 }
 
+/// Whether a role sees a case.
+pub fn sees(case: i64, role: Oid) -> bool {
+    sees_every_case(role) || cases_of(role).contains(&case)
+}
+
 /// Refuses a caller who does not see a case; for the engine's own rights. A case that does not exist is nobody's, and for
 /// others to refuse.
 pub fn must_see(case: i64, caller: Oid) {
-    if sees_every_case(caller) || cases_of(caller).contains(&case) {
+    if sees(case, caller) {
         return;
     }
     let exists = spi::query(

@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 use super::config::{must_be_person, must_exist};
 use super::record::{alert, history};
 use super::rights::{Task, locked, person_named, who_calls};
+use super::sight::{must_see, sees};
 use crate::api::{actor, given, now, timestamp};
 use crate::engine::as_engine;
 use crate::pg::acting::{acts_for, current_role, role_name};
@@ -68,6 +69,7 @@ fn claim_task(task_id: Option<i64>, participant: Option<String>) -> Assigned {
             return assigned(&task);
         }
         if let Some(other) = &task.claimed_by {
+            must_see(task.case, caller);
             raise_as(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("task {} of case {} is with {other} already", task.id, task.case),
@@ -147,13 +149,13 @@ fn release_task(task_id: Option<i64>, reason: Option<String>) -> Assigned {
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
         let task = locked(task);
+        if !is_manager(caller) && (task.claimed_by.is_some() || !sees(task.case, caller)) {
+            task.must_be_of(caller);
+        }
         let Some(person) = task.claimed_by.as_deref() else {
             // The same call again is no error.
             return assigned(&task);
         };
-        if !is_manager(caller) {
-            task.must_be_of(caller);
-        }
         set_claim(&task, None, None);
         history(
             &task,

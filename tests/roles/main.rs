@@ -292,3 +292,38 @@ fn the_engine_bypasses_row_level_security() {
     office.run_due();
     office.expect("SELECT count(*) FROM wf.tasks", &[1]);
 }
+
+/// A view that holds back an agent's functions holds back join conditions as well; LATERAL lets them through.
+#[test]
+fn a_lateral_join_with_the_views_looks_its_case_up() {
+    let mut office = Office::new();
+    office.exec(
+        "INSERT INTO wf.cases (workflow_id, version_id, state, created_at, started_at, key, started_by)
+         SELECT c.workflow_id, c.version_id, c.state, c.created_at, c.started_at, (1000000 + n)::text, c.started_by
+         FROM wf.cases AS c, generate_series(1, 20000) AS n;
+         INSERT INTO wf.case_subjects (case_id, subject_id, workflow_id, key)
+         SELECT c.case_id, s.subject_id, s.workflow_id, c.key
+         FROM wf.cases AS c JOIN (SELECT DISTINCT subject_id, workflow_id FROM wf.case_subjects) AS s USING (workflow_id) WHERE c.key::int > 1000000;
+         ANALYZE",
+    );
+    for who in ["reader", "anna"] {
+        let mut session = office.of(who);
+        let mut looked_up = |sql: &str| {
+            let plan = session.lines(&format!("EXPLAIN {sql}")).join("\n");
+            for table in ["cases", "case_subjects"] {
+                assert!(
+                    !plan.contains(&format!("Seq Scan on {table}")),
+                    "{sql}\n{plan}"
+                );
+            }
+        };
+        for view in ["case_progress", "case_timeline", "case_members"] {
+            looked_up(&format!("SELECT * FROM wf.{view} WHERE case_id = 7"));
+            looked_up(&format!("SELECT * FROM wf.{view} WHERE key = '7'"));
+            looked_up(&format!(
+                "SELECT * FROM (VALUES (1::bigint), (2)) AS mine (case_id)
+                 CROSS JOIN LATERAL (SELECT * FROM wf.{view} AS v WHERE v.case_id = mine.case_id OFFSET 0) AS v"
+            ));
+        }
+    }
+}
