@@ -3,7 +3,7 @@
 
 -- Both functions grant as the caller, who must be a superuser or the extension's owner; the check makes the refusal
 -- readable. SECURITY INVOKER: whoever is given EXECUTE on them gains nothing by it.
-CREATE FUNCTION wf.grant_role(role regrole, kind text) RETURNS void
+CREATE FUNCTION wf.grant_role(role regrole, kind text, channels text[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -23,6 +23,13 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = role) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'no role is given',
             HINT = 'Name an existing role, for example wf.grant_role(''clerk'', ''agent'').';
+    END IF;
+
+    IF channels IS NOT NULL AND (kind <> 'sender' OR channels = '{}'
+                                 OR NOT coalesce(channels <@ '{email,sms,letter,voice,ticket}'::text[], false)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('channels %s cannot be given to a %s', channels, kind),
+            HINT = 'Give a sender one or more of email, sms, letter, voice and ticket, and other kinds none.';
     END IF;
 
     CASE kind
@@ -71,6 +78,10 @@ BEGIN
                 HINT = 'The kinds are owner, manager, agent, sender and reader.';
     END CASE;
 
+    IF kind = 'sender' THEN
+        DELETE FROM wf.sender_channels AS s WHERE s.role = grant_role.role;
+        INSERT INTO wf.sender_channels (role, channel) SELECT DISTINCT grant_role.role, c.name FROM unnest(channels) AS c (name);
+    END IF;
     PERFORM wf._protect_rows();
     FOR statement IN
         SELECT format('GRANT USAGE ON SCHEMA wf TO %s', role)
@@ -99,8 +110,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION wf.grant_role(regrole, text) IS
-    'Gives a role the rights of a kind. owner: everything but the clock; manager: makes and edits workflows of its own, starts, moves and ends cases, and sees everything; agent: settles tasks, puts cases on hold, and sees the tasks and cases that are theirs or their queues'', and no others; sender: leases and reports messages; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
+COMMENT ON FUNCTION wf.grant_role(regrole, text, text[]) IS
+    'Gives a role the rights of a kind. owner: everything but the clock; manager: makes and edits workflows of its own, starts, moves and ends cases, and sees everything; agent: settles tasks, puts cases on hold, and sees the tasks and cases that are theirs or their queues'', and no others; sender: leases and reports messages, of all channels or of those given; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
 
 CREATE FUNCTION wf.revoke_role(role regrole) RETURNS void
     LANGUAGE plpgsql
@@ -126,6 +137,7 @@ BEGIN
             DETAIL = 'Its rights are those of the owner; the engine itself works with them.';
     END IF;
 
+    DELETE FROM wf.sender_channels AS s WHERE s.role = revoke_role.role;
     FOR statement IN
         SELECT format('REVOKE ALL ON SCHEMA wf FROM %s', role)
         UNION ALL

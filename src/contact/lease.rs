@@ -2,12 +2,14 @@
 //! are any, and pays for no more where there are none.
 
 use chrono::{DateTime, Utc};
+use pgrx::pg_sys::Oid;
 use workflow_core::game::Event;
 
 use super::known::refusal;
 use super::person;
 use super::policies::Policies;
 use crate::api::act;
+use crate::outbox::senders::{CHANNELS_OF, asked_for};
 use crate::pg::spi::{self, Rows};
 use crate::pg::types::{arg, array};
 
@@ -20,18 +22,20 @@ pub struct Gate {
     recalls: bool,
     /// The channels on which all is stopped, between commas.
     stopped: String,
+    /// The channels that the caller may lease from, if not all.
+    theirs: Option<Vec<Option<String>>>,
 }
 
-/// What keeps messages here, and the end of a lease of this length.
-pub fn gate(lease: &str) -> Gate {
-    let rows = spi::query(
+/// What keeps messages from a caller, and the end of a lease of this length.
+pub fn gate(lease: &str, caller: Oid) -> Gate {
+    let sql = format!(
         "SELECT wf.now() + $1::interval,
                 EXISTS (SELECT FROM wf.contact_choices AS p WHERE p.choice = 'opt_out'),
                 EXISTS (SELECT FROM wf.holds AS h WHERE h.released_at IS NULL AND 'communication' = ANY (h.blocks)),
                 pg_catalog.array_to_string(ARRAY(SELECT s.channel FROM wf.contact_stops AS s), ','),
-                EXISTS (SELECT FROM wf.recalled)",
-        &[arg(lease)],
+                EXISTS (SELECT FROM wf.recalled), {CHANNELS_OF}"
     );
+    let rows = spi::query(&sql, &[arg(lease), arg(asked_for(caller))]);
     rows.first().map_or(
         Gate {
             until: DateTime::<Utc>::MAX_UTC,
@@ -39,6 +43,7 @@ pub fn gate(lease: &str) -> Gate {
             quiet: false,
             recalls: false,
             stopped: String::new(),
+            theirs: None,
         },
         |row| Gate {
             until: row.must(1),
@@ -46,11 +51,18 @@ pub fn gate(lease: &str) -> Gate {
             quiet: row.must(3),
             stopped: row.must(4),
             recalls: row.must(5),
+            theirs: row.get(6),
         },
     )
 }
 
 impl Gate {
+    /// Whether a channel is the caller's to lease from.
+    pub fn lets_in(&self, channel: &str) -> bool {
+        let channels = self.theirs.as_ref();
+        channels.is_none_or(|channels| channels.iter().flatten().any(|theirs| theirs == channel))
+    }
+
     /// Whether nothing may be handed out on a channel.
     pub fn stops(&self, channel: &str) -> bool {
         self.stopped

@@ -9,6 +9,7 @@
 
 pub mod recalled;
 mod report;
+pub mod senders;
 
 use chrono::{DateTime, Utc};
 use pgrx::PgSqlErrorCode;
@@ -19,6 +20,7 @@ use workflow_core::kinds::Channel;
 use crate::api::{actor, given, timestamp};
 use crate::contact::{self, Gate};
 use crate::engine::as_engine;
+use crate::pg::acting::current_role;
 use crate::pg::json::JsonText;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
@@ -76,9 +78,9 @@ fn lease_messages(
             Some("Ask for at least one message.".to_owned()),
         );
     }
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
-        let gate = contact::gate(&interval_text(lease));
+        let gate = contact::gate(&interval_text(lease), caller);
         if gate.until <= crate::api::now() {
             raise_as(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -87,14 +89,20 @@ fn lease_messages(
                 Some("Give a positive interval, longer than sending takes.".to_owned()),
             );
         }
+        let mut channels = match channel {
+            Some(channel) => vec![known_channel(channel)],
+            None => Channel::ALL.map(|c| c.name().to_owned()).to_vec(),
+        };
+        if let [channel] = channels.as_slice()
+            && !gate.lets_in(channel)
+        {
+            senders::refuse("a lease", channel, caller);
+        }
+        channels.retain(|channel| gate.lets_in(channel));
         report::give_up_expired();
         if gate.recalls() {
             recalled::settle();
         }
-        let channels = match channel {
-            Some(channel) => vec![known_channel(channel)],
-            None => Channel::ALL.map(|c| c.name().to_owned()).to_vec(),
-        };
         let mut leased = Vec::new();
         for channel in channels {
             let wanted = i64::from(max_messages) - leased.len() as i64;

@@ -4,16 +4,19 @@ use std::collections::{HashMap, HashSet};
 
 use pgrx::PgSqlErrorCode;
 use pgrx::datum::Interval;
+use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use workflow_core::game::Event;
 use workflow_core::kinds::DoneWhen;
 use workflow_core::{Error, ErrorCode};
 
+use super::senders::{CHANNELS_OF, asked_for, refuse};
 use super::{after, retry_pause};
 use crate::api::{act, act_only, actor, given, now};
 use crate::contact;
 use crate::engine::as_engine;
 use crate::engine::batch::lock_waiting;
+use crate::pg::acting::current_role;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, array_of, optional};
@@ -50,9 +53,9 @@ fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<S
             Some("Give one provider id for each message, or none at all.".to_owned()),
         );
     }
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
-        let cases = lock_cases_of(&ids);
+        let cases = lock_cases_of(&ids, caller);
         let provider = |i: usize| providers.get(i).cloned().flatten();
         // A lease that ran out does not matter: the message has gone.
         let rows = spi::query(
@@ -83,9 +86,9 @@ fn fail_messages(
 ) -> i32 {
     let ids = given("message_ids", message_ids);
     let error = given("error", error);
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
-        let cases = lock_cases_of(&ids);
+        let cases = lock_cases_of(&ids, caller);
         let retry_at = retry_after.map(after);
         let rows = spi::query(
             "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit,
@@ -134,9 +137,9 @@ fn report_delivery(message_id: Option<i64>, status: Option<String>, detail: Opti
             Some("Report delivered or bounced.".to_owned()),
         );
     }
-    let actor = actor();
+    let (actor, caller) = (actor(), current_role());
     as_engine(|| {
-        let cases = lock_cases_of(&[id]);
+        let cases = lock_cases_of(&[id], caller);
         let rows = spi::query(
             "UPDATE wf.outbox AS o SET state = $2::wf.message_state, finished_at = wf.now(), reason = $3
              WHERE o.message_id = $1 AND o.state IN ('leased', 'sent', 'delivered')
@@ -174,7 +177,7 @@ pub fn give_up_expired() {
     if ids.is_empty() {
         return;
     }
-    let cases = lock_waiting(&cases_of(&ids).1);
+    let cases = lock_waiting(&cases_of(&ids, None).1);
     let rows = spi::query(
         "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit
          FROM wf.outbox AS o
@@ -201,9 +204,10 @@ fn read(rows: &spi::Rows) -> Vec<Message> {
         .collect()
 }
 
-/// The cases of messages, locked before the messages are. Refuses a message that does not exist.
-fn lock_cases_of(ids: &[i64]) -> Vec<i64> {
-    let (messages, cases) = cases_of(ids);
+/// The cases of messages, locked before the messages are. Refuses a message that does not exist, or is not on a channel of
+/// the caller's.
+fn lock_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
+    let (messages, cases) = cases_of(ids, Some(caller));
     if let Some(unknown) = ids.iter().find(|id| !messages.contains(id)) {
         raise_as(
             PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
@@ -215,12 +219,21 @@ fn lock_cases_of(ids: &[i64]) -> Vec<i64> {
     lock_waiting(&cases)
 }
 
-/// Those of the messages that exist, and their cases in the order of their ids.
-fn cases_of(ids: &[i64]) -> (HashSet<i64>, Vec<i64>) {
-    let rows = spi::query(
-        "SELECT o.message_id, o.case_id FROM wf.outbox AS o WHERE o.message_id = ANY ($1)",
-        &[array(ids.iter().copied())],
+/// Those of the messages that exist, and their cases in the order of their ids. Refuses a caller messages of channels that
+/// are not theirs; nothing to the engine.
+fn cases_of(ids: &[i64], caller: Option<Oid>) -> (HashSet<i64>, Vec<i64>) {
+    let sql = format!(
+        "SELECT o.message_id, o.case_id, CASE WHEN o.type <> ALL ({CHANNELS_OF}::text[]) THEN o.type::text END
+         FROM wf.outbox AS o WHERE o.message_id = ANY ($1)"
     );
+    let asked = caller.map_or(Oid::INVALID, asked_for);
+    let rows = spi::query(&sql, &[array(ids.iter().copied()), arg(asked)]);
+    for row in rows.iter() {
+        if let (Some(channel), Some(caller)) = (row.get::<String>(3), caller) {
+            let message: i64 = row.must(1);
+            refuse(&format!("message {message}"), &channel, caller);
+        }
+    }
     let mut cases: Vec<i64> = rows.iter().map(|row| row.must(2)).collect();
     cases.sort_unstable();
     cases.dedup();
