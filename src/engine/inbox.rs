@@ -3,7 +3,7 @@
 //!
 //! One process at a time reads the inbox of a database, so that two of them cannot start a case for the same row.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
             Found::Unpacked => done = 1,
             Found::Rows(taken) => {
                 entries = taken.entries;
-                let left = process(&entries, true);
+                let left = process(&entries, &Enrol::Together);
                 done = entries.len() - left.len();
                 next = taken
                     .read_up_to
@@ -71,7 +71,7 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
                 run,
                 &entries,
                 &|part| {
-                    as_engine(|| drop(process(part, true)));
+                    as_engine(|| drop(process(part, &Enrol::Together)));
                     done.set(true);
                 },
                 &|entry, failure| {
@@ -128,7 +128,7 @@ fn work_carefully(careful: Careful, state: &mut WorkerState, run: &mut Run<'_>) 
         &|part| {
             as_engine(|| {
                 if unread::my_turn() {
-                    done.set(done.get() + part.len() - process(part, true).len());
+                    done.set(done.get() + part.len() - process(part, &Enrol::Together).len());
                 }
             });
         },
@@ -145,7 +145,7 @@ pub fn alone(xid: i64, id: i64) {
     }
     match unread::find(xid, id) {
         Some(entry) if entry.packed => unread::unpack_all(&[entry]),
-        Some(entry) => drop(process(&[entry], true)),
+        Some(entry) => drop(process(&[entry], &Enrol::Together)),
         None => {}
     }
 }
@@ -185,7 +185,8 @@ fn one_by_one(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
         // Between these transactions another process may read the inbox. To look at a row twice does no harm.
         let result = run(&mut || {
             as_engine(|| {
-                done = unread::my_turn() && process(std::slice::from_ref(entry), true).is_empty();
+                done = unread::my_turn()
+                    && process(std::slice::from_ref(entry), &Enrol::Together).is_empty();
             });
         });
         match result {
@@ -209,9 +210,39 @@ fn one_by_one(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
     worked
 }
 
+/// How the workflows of a subject are asked whether they take rows.
+enum Enrol {
+    /// One after the other; what one of them raises is raised.
+    Together,
+    /// Each by itself, so that one whose rule fails stands in no other's way; with what they raised.
+    Apart(RefCell<Vec<(Option<i32>, Failure)>>),
+    /// Not at all.
+    No,
+}
+
+impl Enrol {
+    /// Asks a workflow.
+    fn ask(&self, workflow: Option<i32>, body: impl FnOnce() -> Vec<String>) -> Vec<String> {
+        let failed = match self {
+            Self::Together => return body(),
+            Self::No => return Vec::new(),
+            Self::Apart(failed) => failed,
+        };
+        match attempt(AssertUnwindSafe(body)) {
+            Ok(busy) => busy,
+            // A lock that somebody holds is no workflow's mistake.
+            Err(failure) if failure.is_interrupt() || failure.will_pass() => failure.raise(),
+            Err(failure) => {
+                failed.borrow_mut().push((workflow, failure));
+                Vec::new()
+            }
+        }
+    }
+}
+
 /// Derives what follows from some rows and removes them. Gives back the transactions of those left for later because
 /// somebody is at the case.
-fn process(entries: &[Entry], enrol: bool) -> Vec<i64> {
+fn process(entries: &[Entry], enrol: &Enrol) -> Vec<i64> {
     if entries.is_empty() {
         return Vec::new();
     }
@@ -294,7 +325,7 @@ fn resolve(entries: &[Entry]) -> Vec<Vec<String>> {
 }
 
 /// What follows from changed rows of one subject. Gives back the keys whose cases somebody is at.
-fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
+fn changed(subject_id: i32, keys: &[&str], enrol: &Enrol) -> Vec<String> {
     if subject::find(subject_id).is_none_or(|s| s.broken.is_some()) {
         return Vec::new();
     }
@@ -336,15 +367,13 @@ fn changed(subject_id: i32, keys: &[&str], enrol: bool) -> Vec<String> {
     over.retain(|id| batch.effects.suppressions.iter().any(|s| s.case_id == *id));
     batch.flush();
     busy.extend(still_there(subject_id, keys, &over));
-    if enrol {
-        let free: Vec<&str> = keys
-            .iter()
-            .copied()
-            .filter(|k| !busy.iter().any(|b| b == k))
-            .collect();
-        busy.extend(enrol_by_rules(subject_id, &free));
-        busy.extend(strategy::settle(subject_id, &free));
-    }
+    let free: Vec<&str> = keys
+        .iter()
+        .copied()
+        .filter(|k| !busy.iter().any(|b| b == k))
+        .collect();
+    busy.extend(enrol_by_rules(subject_id, &free, enrol));
+    busy.extend(enrol.ask(None, || strategy::settle(subject_id, &free)));
     busy
 }
 
@@ -383,66 +412,95 @@ fn still_there(subject_id: i32, keys: &[&str], cases: &[i64]) -> Vec<String> {
 
 /// Starts cases where the start rule of an enabled workflow of this subject holds. Gives back the
 /// keys of rows that would join a case that somebody is at.
-fn enrol_by_rules(subject_id: i32, keys: &[&str]) -> Vec<String> {
+fn enrol_by_rules(subject_id: i32, keys: &[&str], how: &Enrol) -> Vec<String> {
     let rows = spi::query(
-        "SELECT v.version_id FROM wf.workflows AS w JOIN wf.versions AS v ON v.workflow_id = w.workflow_id
+        "SELECT v.version_id, w.workflow_id FROM wf.workflows AS w JOIN wf.versions AS v ON v.workflow_id = w.workflow_id
          WHERE w.enabled AND v.state = 'published' AND v.subject_id = $1 ORDER BY w.workflow_id",
         &[arg(subject_id)],
     );
-    let versions: Vec<i32> = rows.iter().map(|row| row.must(1)).collect();
+    let versions: Vec<(i32, i32)> = rows.iter().map(|r| (r.must(1), r.must(2))).collect();
     let mut busy = Vec::new();
-    for id in versions {
-        enrol(&version(id), keys, "engine", &mut busy);
+    for (id, workflow) in versions {
+        busy.extend(how.ask(Some(workflow), || {
+            let mut busy = Vec::new();
+            enrol(&version(id), keys, "engine", &mut busy);
+            busy
+        }));
     }
     busy
 }
 
-/// An inbox row that cannot be worked on. If only a start rule is to blame, the open cases still get what they need;
+/// An inbox row that cannot be worked on. If only a start rule is to blame, the open cases still get what they need, and the
+/// other workflows still take the row;
 /// otherwise the row stays unread, so that nothing leaves for a row of the ERP whose state cannot be told. A watched row
 /// that gives no key could be about any: then nothing of the subject leaves. What is nobody's mistake stays as it is, to be
-/// read again.
+/// read again; and what takes long is not tried with each workflow.
 pub fn blame_entry(entry: &Entry, failure: &Failure) {
     if failure.will_pass() {
         return;
     }
-    let without_enrolling = attempt(AssertUnwindSafe(|| {
-        as_engine(|| drop(process(std::slice::from_ref(entry), false)));
+    let enrol = if failure.takes_long() {
+        Enrol::No
+    } else {
+        Enrol::Apart(RefCell::default())
+    };
+    let worked = attempt(AssertUnwindSafe(|| {
+        as_engine(|| drop(process(std::slice::from_ref(entry), &enrol)));
     }));
+    if let Err(held) = &worked
+        && held.will_pass()
+    {
+        // The row stays unread until then.
+        held.clone().raise();
+    }
     let resolved = attempt(AssertUnwindSafe(|| {
         as_engine(|| resolve(std::slice::from_ref(entry)))
     }));
     let resolved = resolved.ok().into_iter().flatten().flatten().next();
     let key = entry.keys.first().or(resolved.as_ref()).map(String::as_str);
     as_engine(|| {
-        if without_enrolling.is_err() {
+        if worked.is_err() {
             unread::park(entry, key);
+            note(entry.subject, key, None, failure);
+            return;
         }
-        record(entry, key, failure);
+        match enrol {
+            Enrol::Apart(failed) => {
+                for (workflow, failure) in failed.into_inner() {
+                    note(entry.subject, key, workflow, &failure);
+                }
+            }
+            Enrol::Together | Enrol::No => note(entry.subject, key, None, failure),
+        }
     });
 }
 
 /// A row that is not to be looked at any more, for what it does.
 pub fn park(entry: &Entry, key: Option<&str>, failure: &Failure) {
     unread::park(entry, key);
-    record(entry, key, failure);
+    note(entry.subject, key, None, failure);
 }
 
-/// Makes an incident of a row.
-fn record(entry: &Entry, key: Option<&str>, failure: &Failure) {
+/// Notes that a row could not be looked at, or not for one workflow.
+fn note(subject: i32, key: Option<&str>, workflow: Option<i32>, failure: &Failure) {
     let place = key.map_or(String::new(), |key| format!(", key {key}"));
-    let name = subject::find(entry.subject).map_or(String::new(), |s| s.name.clone());
+    let name = subject::find(subject).map_or(String::new(), |s| s.name.clone());
     spi::query(
-        "INSERT INTO wf.failures (at, subject_id, key, sqlstate, message, detail, hint)
-         VALUES (wf.now(), $1, $6, $2, $3, $4, $5)",
+        "INSERT INTO wf.failures (at, subject_id, key, workflow_id, sqlstate, message, detail, hint)
+         SELECT wf.now(), $1, $6, $7, $2,
+                $3 || coalesce((SELECT ', workflow \"' || w.name || '\"' FROM wf.workflows AS w WHERE w.workflow_id = $7), '') || $8,
+                $4, $5",
         &[
-            arg(entry.subject),
+            arg(subject),
             arg(failure.sqlstate.as_str()),
-            arg(format!("subject \"{name}\"{place}: {}", failure.message)),
+            arg(format!("subject \"{name}\"{place}")),
             optional(failure.detail.as_deref()),
             arg(failure.hint.clone().unwrap_or_else(|| {
                 "Mend the workflow's conditions or the row, then call wf.reconcile.".to_owned()
             })),
             optional(key),
+            optional(workflow),
+            arg(format!(": {}", failure.message)),
         ],
     );
 }

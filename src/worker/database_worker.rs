@@ -189,6 +189,7 @@ fn begin_carefully(slot: &Slot) -> Option<Careful> {
         careful = engine::as_engine(|| engine::careful::begin(number, fell));
     });
     careful
+}
 
 /// Advisory locks of this session: the engine takes none, so they are user code's, which has no session here.
 fn release_locks() {
