@@ -1,8 +1,10 @@
 //! Documents that are broken or meant to do harm: each ends in an error or in findings that say where and what to do, in
 //! bounded time and memory, and changes nothing.
 
+mod fields;
+
 use serde_json::{Value, json};
-use workflow_engine_tests::{Failure, Session, TestDb, invoice_workflow, literal};
+use workflow_engine_tests::{Failure, Session, TestDb, edited, invoice_workflow, literal};
 
 /// What one import may take at most, far more than it needs on a slow machine.
 const LONGEST: &str = "SET statement_timeout = '60s'";

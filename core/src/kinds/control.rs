@@ -103,9 +103,16 @@ pub(super) fn conditional_legs(legs: &[Case], otherwise: Option<&str>) -> Vec<Le
     named.chain([otherwise]).collect()
 }
 
-/// Findings about legs whose name another one has, or the one for when none holds.
+/// Findings about legs without a name, or whose name another one has, or the one for when none holds.
 pub(super) fn check_leg_names(place: &str, legs: &[Case], findings: &mut Findings) {
     for (i, leg) in legs.iter().enumerate() {
+        if leg.name.trim().is_empty() {
+            findings.error(
+                place,
+                format!("leg {} has no name", i + 1),
+                "Give it a name; it stands in the history of the cases that take it.",
+            );
+        }
         if leg.name == OTHERWISE || legs[..i].iter().any(|other| other.name == leg.name) {
             findings.error(
                 place,
