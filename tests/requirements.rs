@@ -256,3 +256,45 @@ fn the_pages_on_reliability_and_security_name_tests_that_there_are() {
         assert!(named > 5, "{page}: {named} tests");
     }
 }
+
+/// Whether code, comments aside, has the word `unsafe`.
+fn is_unsafe(source: &str) -> bool {
+    source
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .any(|word| word == "unsafe")
+}
+
+#[test]
+fn unsafe_stands_only_where_the_page_says() {
+    let mut sources = Vec::new();
+    for folder in ["src", "core/src"] {
+        files(&root().join(folder), "rs", &mut sources);
+    }
+    let mut found: Vec<String> = sources
+        .iter()
+        .filter(|path| is_unsafe(&fs::read_to_string(path).expect("a source can be read")))
+        .map(|path| {
+            let path = path.strip_prefix(root()).expect("a file of ours");
+            path.to_string_lossy().into_owned()
+        })
+        .collect();
+    found.sort_unstable();
+    let page = fs::read_to_string(root().join("docs/security.md")).expect("the page can be read");
+    let (_, list) = page
+        .split_once("| files | for |")
+        .expect("the page lists the files");
+    let (list, _) = list.split_once("\n\n").expect("the list ends");
+    let mut named: Vec<String> = list
+        .split('`')
+        .filter(|text| text.ends_with(".rs"))
+        .map(str::to_owned)
+        .collect();
+    named.sort_unstable();
+    assert_eq!(found, named);
+    for path in ["core/src/lib.rs", "tests/src/lib.rs"] {
+        let text = fs::read_to_string(root().join(path)).expect("a source can be read");
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{path}");
+    }
+}

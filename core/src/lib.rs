@@ -17,6 +17,8 @@
 //!
 //! The shell (the extension in `src/`) reads rows, calls in here, and writes the effects.
 
+#![forbid(unsafe_code)]
+
 pub mod calendar;
 pub mod collections;
 pub mod contact;

@@ -3,6 +3,8 @@
 //! It leaves every rule of the engine to the tests. A cluster lives in its own folder under the temporary directory,
 //! listens on a socket there and nowhere else, and is gone when its owner is, however that ends.
 
+#![forbid(unsafe_code)]
+
 mod cluster;
 mod documents;
 mod erp;
