@@ -69,20 +69,12 @@ pub fn note(actor: &str, act: &str, object: Option<&str>, reason: Option<&str>, 
 /// Sealing, erasing and dropping take turns, until the transaction ends: each has to know what is sealed. Workers do not
 /// wait for theirs. False: another one is at it.
 fn take_turn(wait: bool) -> bool {
-    const LOCK: &str = "'wf.history_seals'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int8";
+    const SEALS: &str = "history seals";
     if wait {
-        spi::query(
-            &format!("SELECT pg_catalog.pg_advisory_xact_lock({LOCK})"),
-            &[],
-        );
+        lock(SEALS);
         return true;
     }
-    spi::query(
-        &format!("SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK})"),
-        &[],
-    )
-    .first()
-    .is_some_and(|row| row.must(1))
+    try_lock(SEALS)
 }
 
 /// Whether each statement sees what has committed before it, which sealing relies on.

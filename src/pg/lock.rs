@@ -10,9 +10,18 @@ const OURS: u16 = 0x5746;
 
 /// Takes the lock on a thing of this name, if nobody has it; never waits. True: it is ours, or was already.
 pub fn try_lock(name: &str) -> bool {
+    acquire(name, true) != LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+}
+
+/// Takes the lock on a thing of this name, and waits for whoever has it.
+pub fn lock(name: &str) {
+    acquire(name, false);
+}
+
+fn acquire(name: &str, at_once: bool) -> LockAcquireResult::Type {
     let number = number(name.as_bytes());
     // SAFETY: a filled-in tag; the lock goes with the transaction.
-    let taken = unsafe {
+    unsafe {
         let tag = LOCKTAG {
             locktag_field1: pg_sys::MyDatabaseId.to_u32(),
             locktag_field2: (number >> 32) as u32,
@@ -22,9 +31,8 @@ pub fn try_lock(name: &str) -> bool {
             locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
         };
         let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
-        pg_sys::LockAcquire(&raw const tag, mode, false, true)
-    };
-    taken != LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+        pg_sys::LockAcquire(&raw const tag, mode, false, at_once)
+    }
 }
 
 /// The name as a number, the same in every process: FNV-1a. Two names that share one keep each other out, no more.

@@ -66,7 +66,7 @@ fn a_reader_calls_nothing_that_changes_anything() {
             "SELECT DISTINCT p.proname FROM pg_proc AS p
              WHERE p.pronamespace = 'wf'::regnamespace AND has_function_privilege('{me}', p.oid, 'EXECUTE') ORDER BY 1"
         ),
-        &["_every_case", "_my_cases", "_my_tasks", "_sees_all", "diagram", "explain", "now", "workers"],
+        &["_every_case", "_my_cases", "_my_tasks", "_sees_all", "diagram", "explain", "history_head", "now", "verify_history", "workers"],
     );
     stage.install(&invoice_workflow(
         "read",

@@ -5,6 +5,7 @@ mod buttons;
 mod designers;
 mod links;
 mod page;
+mod pages;
 mod publishing;
 mod refusals;
 

@@ -275,9 +275,13 @@ fn s23_whatever_is_wrong_with_a_field_of_a_step_is_refused_by_its_name() {
         );
         let own = step["name"].as_str().expect("a name");
         wrongs.retain(|wrong| {
-            LOOKED_INTO.contains(&kind.as_str())
-                || wrong.path.len() == 1
-                || !SHARED.contains(&wrong.path[0].as_str())
+            // Of how many rows a case will be, nobody knows.
+            let unknown =
+                kind == "for_each" && wrong.path == ["need"] && wrong.value == Some(json!(65_535));
+            !unknown
+                && (LOOKED_INTO.contains(&kind.as_str())
+                    || wrong.path.len() == 1
+                    || !SHARED.contains(&wrong.path[0].as_str()))
         });
         for wrong in wrongs {
             let mut document = sound.clone();

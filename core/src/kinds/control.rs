@@ -251,6 +251,15 @@ impl StepKind for Finish {
     fn legs(&self) -> Vec<Leg> {
         Vec::new()
     }
+    fn check(&self, place: &str, findings: &mut Findings) {
+        if self.outcome.trim().is_empty() {
+            findings.error(
+                place,
+                "outcome is empty",
+                "Say in outcome what the case has come to, or leave it out.",
+            );
+        }
+    }
     fn fire<'a>(&'a self, _: &Firing<'_>) -> Then<'a> {
         Then::End {
             outcome: &self.outcome,
