@@ -22,6 +22,7 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::pg::lock::{lock, try_lock};
 use crate::pg::spi;
 use crate::pg::types::{arg, optional};
 
