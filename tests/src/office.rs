@@ -14,8 +14,8 @@ const COLLECTIONS: [&str; 5] = [
     include_str!("../../examples/collections/breathing-space.json"),
 ];
 
-/// Tables that the office has nothing in: their rows are about transactions under way.
-const EMPTY: [&str; 2] = ["wf.history_gaps", "wf.recalled"];
+/// Tables that the office has nothing in: their rows are about transactions and workers under way.
+const EMPTY: [&str; 3] = ["wf.history_gaps", "wf.recalled", "wf.suspects"];
 
 /// The end of the office's story.
 pub const NOW: &str = "2026-05-11 11:00";
