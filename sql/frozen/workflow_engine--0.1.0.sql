@@ -1057,6 +1057,39 @@ $$;
 -- requires:
 --   run_due
 
+-- What a worker needs to find out what has ended the one before it, or the server. Neither table is saved by pg_dump: they
+-- are about this server's processes.
+
+-- A crash empties an unlogged table, a shutdown does not.
+CREATE UNLOGGED TABLE wf.calm (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton)
+);
+INSERT INTO wf.calm DEFAULT VALUES;
+
+CREATE TABLE wf.suspects (
+    worker smallint NOT NULL,
+    kind   "char" NOT NULL CHECK (kind IN ('s', 'i', 'm')),
+    xid    bigint NOT NULL,
+    id     bigint NOT NULL,
+    tries  smallint NOT NULL DEFAULT 0,
+    PRIMARY KEY (worker, kind, xid, id)
+);
+-- As empty as wf.inbox most of the time.
+ALTER TABLE wf.suspects SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+COMMENT ON TABLE wf.calm IS 'One row, unless the server has crashed of late: workers that find none work carefully for ten minutes.';
+COMMENT ON TABLE wf.suspects IS 'What workers are at that work carefully. When one ends in the middle of it, the next one finds here what it was at.';
+COMMENT ON COLUMN wf.suspects.worker IS 'Which of the database''s workers, from 1.';
+COMMENT ON COLUMN wf.suspects.kind IS 's: a case with a due step run; m: a case with a message to be rendered; i: a row of wf.inbox.';
+COMMENT ON COLUMN wf.suspects.xid IS 'Of a row of wf.inbox; else 0.';
+COMMENT ON COLUMN wf.suspects.tries IS 'How often it was worked on alone; 0: with others.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/lib.rs:97
+-- requires:
+--   careful
+
 -- Holds and their kinds. The functions are in src/holds/.
 CREATE TABLE wf.hold_kinds (
     kind        text PRIMARY KEY CHECK (kind <> ''),
@@ -1126,7 +1159,7 @@ COMMENT ON FUNCTION wf.set_hold_kind(text, text[], text, text, text) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:97
+-- src/lib.rs:102
 -- requires:
 --   holds
 
@@ -1235,7 +1268,7 @@ COMMENT ON FUNCTION wf.resume_contact(text) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:102
+-- src/lib.rs:107
 -- requires:
 --   contact
 
@@ -1281,7 +1314,7 @@ COMMENT ON FUNCTION wf._protect_rows() IS 'Internal: row-level security on the t
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:107
+-- src/lib.rs:112
 -- requires:
 --   sight
 
@@ -1346,7 +1379,7 @@ COMMENT ON FUNCTION wf.document_schema() IS 'The JSON Schema (draft 2020-12) of 
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:112
+-- src/lib.rs:117
 -- requires:
 --   definitions_api
 
@@ -1485,7 +1518,7 @@ CREATE FUNCTION wf._wake() RETURNS void
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:117
+-- src/lib.rs:122
 -- requires:
 --   runtime_api
 
@@ -1502,18 +1535,26 @@ CREATE TYPE wf.leased_message AS (
 );
 COMMENT ON TYPE wf.leased_message IS 'A message as wf.lease_messages hands it over.';
 
+-- Senders that are for some channels only. wf.grant_role writes it, src/outbox/senders.rs asks it.
+CREATE TABLE wf.sender_channels (
+    role    regrole NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    PRIMARY KEY (role, channel)
+);
+COMMENT ON TABLE wf.sender_channels IS 'Roles that lease and report messages of these channels only; a sender that is not in it has all channels.';
+
 CREATE FUNCTION wf.lease_messages(
         channel text DEFAULT NULL, max_messages integer DEFAULT 100, lease interval DEFAULT '5 minutes',
         sender text DEFAULT NULL)
     RETURNS SETOF wf.leased_message
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lease_messages_wrapper';
 COMMENT ON FUNCTION wf.lease_messages(text, integer, interval, text) IS
-    'Hands over messages that may leave now, of one channel or of all, for the time of the lease: send them, then call wf.ack_messages or wf.fail_messages. A message whose lease runs out is handed over again with the same idempotency key. Messages of cases on hold, of cancelled cases, and of subjects with changes that have not been looked at stay here.';
+    'Hands over messages that may leave now, of one channel or of all that are the caller''s, for the time of the lease: send them, then call wf.ack_messages or wf.fail_messages. A message whose lease runs out is handed over again with the same idempotency key. Messages of cases on hold, of cancelled cases, and of subjects with changes that have not been looked at stay here. A channel that is not the caller''s: 42501.';
 
 CREATE FUNCTION wf.ack_messages(message_ids bigint[], provider_ids text[] DEFAULT NULL) RETURNS integer
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'ack_messages_wrapper';
 COMMENT ON FUNCTION wf.ack_messages(bigint[], text[]) IS
-    'The messages have been handed to the provider. Returns how many were waiting for this; the same call again is no error. Steps with done_when sent are done; the next steps of more than 50 cases in one call are left to the workers, or to the next wf.run_due.';
+    'The messages have been handed to the provider. Returns how many were waiting for this; the same call again is no error. Steps with done_when sent are done; the next steps of more than 50 cases in one call are left to the workers, or to the next wf.run_due. A message of another channel than the caller''s: 42501; so for the two functions below.';
 
 CREATE FUNCTION wf.fail_messages(message_ids bigint[], error text, retry_after interval DEFAULT NULL) RETURNS integer
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'fail_messages_wrapper';
@@ -1527,7 +1568,7 @@ COMMENT ON FUNCTION wf.report_delivery(bigint, text, text) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:122
+-- src/lib.rs:127
 -- requires:
 --   outbox_api
 
@@ -1644,7 +1685,7 @@ COMMENT ON COLUMN wf.startable.version IS 'Number of the version that a new case
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:127
+-- src/lib.rs:132
 -- requires:
 --   editing_api
 
@@ -1679,7 +1720,7 @@ COMMENT ON FUNCTION wf.simulate(text, timestamptz, timestamptz, text, boolean, i
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:132
+-- src/lib.rs:137
 -- requires:
 --   insight_api
 
@@ -1875,7 +1916,7 @@ COMMENT ON FUNCTION wf.take_alerts(integer, text) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:137
+-- src/lib.rs:142
 -- requires:
 --   people
 
@@ -1949,7 +1990,7 @@ COMMENT ON FUNCTION wf.migrate(text, integer, integer, jsonb, boolean) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:142
+-- src/lib.rs:147
 -- requires:
 --   migrate
 
@@ -2012,7 +2053,7 @@ CREATE FUNCTION wf.remove_subject(case_id bigint, key uuid, reason text DEFAULT 
 COMMENT ON FUNCTION wf.remove_subject(bigint, uuid, text) IS 'As wf.remove_subject(bigint, text, text), for a uuid key.';
 
 -- The rows of each case. LATERAL, so that a case found by its number or by a key is all that is read of history.
-CREATE VIEW wf.case_members AS
+CREATE VIEW wf.case_members WITH (security_barrier) AS
     SELECT cs.case_id, w.name AS workflow, su.name AS subject, cs.key, c.account,
            cs.key = c.key AND cs.departure IS NULL AS carries,
            CASE WHEN cs.departure IS NOT NULL THEN 'left' WHEN c.ended_at IS NOT NULL THEN 'ended' ELSE 'in' END AS state,
@@ -2099,7 +2140,7 @@ COMMENT ON COLUMN wf.subjects.strategies IS 'Whether wf.set_strategy has ever be
 INSERT INTO wf.hold_kinds (kind, title, blocks, clock, released_by, shipped) VALUES
     ('strategy', 'Default strategy rests', '{steps}', 'shift', 'manager', true);
 
-CREATE VIEW wf.strategy_status AS
+CREATE VIEW wf.strategy_status WITH (security_barrier) AS
     SELECT su.name AS subject, s.key, s.account, w.name AS workflow, s.status, s.reason,
            s.elsewhere AS resting_for, ow.name AS resting_for_workflow, s.case_id, c.state::text AS case_state, s.changed_at
     FROM wf.strategies AS s
@@ -2144,7 +2185,7 @@ COMMENT ON FUNCTION wf.stop_strategy(text, text, text, text) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:147
+-- src/lib.rs:152
 -- requires:
 --   accounts
 
@@ -2324,7 +2365,7 @@ COMMENT ON COLUMN wf.instalments.amount IS 'What is due then.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:152
+-- src/lib.rs:157
 -- requires:
 --   collections
 
@@ -2522,7 +2563,7 @@ COMMENT ON TABLE wf.retention IS 'How long ended cases and months of history are
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:157
+-- src/lib.rs:162
 -- requires:
 --   audit
 
@@ -2531,11 +2572,15 @@ COMMENT ON TABLE wf.retention IS 'How long ended cases and months of history are
 -- asked for one case, one task or one key without reading the others. Dates show the engine's clock, as wf.now() does:
 -- it stands here as a subquery, for a view checks the right to call a function with its reader, not with its owner. Who
 -- sees which cases (sql/47_sight.sql) is asked once a query.
+--
+-- Views that show agents some rows and not others are security barriers: what an agent's query adds, such as a cast that
+-- fails with the value in its message, sees no row before the view has decided. Comparisons of numbers, texts and times
+-- still get to the indexes. A join gets there as a LATERAL subquery with OFFSET 0.
 
 -- Messages that did not arrive are few among many; wf.incidents looks for them.
 CREATE INDEX outbox_lost ON wf.outbox (case_id) WHERE state IN ('dead', 'bounced');
 
-CREATE VIEW wf.case_progress AS
+CREATE VIEW wf.case_progress WITH (security_barrier) AS
     SELECT c.case_id, w.name AS workflow, v.number AS version, su.name AS subject, cs.key, c.account,
            c.state::text AS state, c.outcome, c.reason,
            CASE WHEN c.ended_at IS NULL THEN open.stage
@@ -2577,8 +2622,8 @@ CREATE VIEW wf.case_progress AS
 -- Four kinds of rows: steps behind, the start of cases that were planned, steps open, steps ahead.
 -- Behind: a run's last row in history. A failed run is still open, a retried one has its last row yet to come.
 -- Ahead: from the open steps on, over legs that leave no choice; where somebody or something decides, it ends.
--- LATERAL, so that a case found by its key, or by a join with the ERP's table, is all that is read.
-CREATE VIEW wf.case_timeline AS
+-- LATERAL, so that a case found by its number or its key is all that is read.
+CREATE VIEW wf.case_timeline WITH (security_barrier) AS
     SELECT c.case_id, w.name AS workflow, cs.key, coalesce(s.stage, 0::smallint) AS stage, p.name AS phase,
            coalesce(s.name, 'start') AS step, r.visit, coalesce(s.kind, 'start') AS kind, r.status,
            r.entered_at, r.due_at, r.done_at, r.outcome, r.actor, r.detail
@@ -2668,7 +2713,7 @@ CREATE VIEW wf.case_timeline AS
     LEFT JOIN wf.phases AS p ON p.version_id = s.version_id AND p.phase_no = s.phase_no
     WHERE (SELECT wf._sees_all()) OR c.case_id IN (SELECT wf._my_cases());
 
-CREATE VIEW wf.worklist AS
+CREATE VIEW wf.worklist WITH (security_barrier) AS
     SELECT t.task_id, t.case_id, w.name AS workflow, su.name AS subject, cs.key, c.account,
            coalesce(s.name, 'start') AS step, t.visit, coalesce(s.kind, 'start') AS kind, t.title, t.participant,
            t.outcomes, t.opened_at, t.due_at,
@@ -3026,7 +3071,7 @@ CREATE VIEW wf.event_log AS
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:158
+-- src/lib.rs:163
 -- requires:
 --   views
 
@@ -3194,7 +3239,7 @@ COMMENT ON COLUMN wf.event_log.account IS 'Account of the case.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:163
+-- src/lib.rs:168
 -- requires:
 --   views_comments
 
@@ -3309,7 +3354,7 @@ COMMENT ON COLUMN wf.linked_cases.started_at IS 'When it was started.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:168
+-- src/lib.rs:173
 -- requires:
 --   audit_views
 
@@ -3318,7 +3363,7 @@ COMMENT ON COLUMN wf.linked_cases.started_at IS 'When it was started.';
 
 -- Both functions grant as the caller, who must be a superuser or the extension's owner; the check makes the refusal
 -- readable. SECURITY INVOKER: whoever is given EXECUTE on them gains nothing by it.
-CREATE FUNCTION wf.grant_role(role regrole, kind text) RETURNS void
+CREATE FUNCTION wf.grant_role(role regrole, kind text, channels text[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -3338,6 +3383,13 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = role) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'no role is given',
             HINT = 'Name an existing role, for example wf.grant_role(''clerk'', ''agent'').';
+    END IF;
+
+    IF channels IS NOT NULL AND (kind <> 'sender' OR channels = '{}'
+                                 OR NOT coalesce(channels <@ '{email,sms,letter,voice,ticket}'::text[], false)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('channels %s cannot be given to a %s', channels, kind),
+            HINT = 'Give a sender one or more of email, sms, letter, voice and ticket, and other kinds none.';
     END IF;
 
     CASE kind
@@ -3386,6 +3438,10 @@ BEGIN
                 HINT = 'The kinds are owner, manager, agent, sender and reader.';
     END CASE;
 
+    IF kind = 'sender' THEN
+        DELETE FROM wf.sender_channels AS s WHERE s.role = grant_role.role;
+        INSERT INTO wf.sender_channels (role, channel) SELECT DISTINCT grant_role.role, c.name FROM unnest(channels) AS c (name);
+    END IF;
     PERFORM wf._protect_rows();
     FOR statement IN
         SELECT format('GRANT USAGE ON SCHEMA wf TO %s', role)
@@ -3414,8 +3470,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION wf.grant_role(regrole, text) IS
-    'Gives a role the rights of a kind. owner: everything but the clock; manager: makes and edits workflows of its own, starts, moves and ends cases, and sees everything; agent: settles tasks, puts cases on hold, and sees the tasks and cases that are theirs or their queues'', and no others; sender: leases and reports messages; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
+COMMENT ON FUNCTION wf.grant_role(regrole, text, text[]) IS
+    'Gives a role the rights of a kind. owner: everything but the clock; manager: makes and edits workflows of its own, starts, moves and ends cases, and sees everything; agent: settles tasks, puts cases on hold, and sees the tasks and cases that are theirs or their queues'', and no others; sender: leases and reports messages, of all channels or of those given; reader: sees all views. A role may have several. Call it again after binding a subject, for the view of its cases. Only for a superuser or the owner of the extension: 42501.';
 
 CREATE FUNCTION wf.revoke_role(role regrole) RETURNS void
     LANGUAGE plpgsql
@@ -3441,6 +3497,7 @@ BEGIN
             DETAIL = 'Its rights are those of the owner; the engine itself works with them.';
     END IF;
 
+    DELETE FROM wf.sender_channels AS s WHERE s.role = revoke_role.role;
     FOR statement IN
         SELECT format('REVOKE ALL ON SCHEMA wf FROM %s', role)
         UNION ALL
@@ -3469,7 +3526,7 @@ SELECT wf._protect_rows();
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:173
+-- src/lib.rs:178
 -- requires:
 --   roles
 
@@ -3486,7 +3543,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY '{clock,workflows,versions,phases,steps,transitions,templates,participants,subjects,watches,
         members,absences,assignments,notifications,documents,content_changes,inbox,exclusive_subjects,open_accounts,strategy_settings,strategies,
-        cases,case_subjects,case_links,section_places,case_steps,tasks,holds,notes,contact_policies,contact_choices,contact_log,contact_stops,outbox,recalled,history,audit_log,history_seals,history_gaps,history_protection,erased_words,retention,failures,charges,promises,disputes,contact_data,
+        cases,case_subjects,case_links,section_places,case_steps,tasks,holds,notes,contact_policies,contact_choices,contact_log,contact_stops,sender_channels,outbox,recalled,history,audit_log,history_seals,history_gaps,history_protection,erased_words,retention,failures,charges,promises,disputes,contact_data,
         workflows_workflow_id_seq,versions_version_id_seq,subjects_subject_id_seq,watches_watch_id_seq,
         inbox_inbox_id_seq,cases_case_id_seq,tasks_task_id_seq,holds_hold_id_seq,section_places_place_id_seq,contact_log_contact_id_seq,notes_note_id_seq,
         outbox_message_id_seq,absences_absence_id_seq,assignments_assignment_id_seq,
@@ -3503,7 +3560,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:37
+-- src/outbox/report.rs:40
 -- workflow_engine::outbox::report::ack_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3539,7 +3596,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/collections/plans.rs:19
+-- src/collections/plans.rs:21
 -- workflow_engine::collections::plans::agree_plan
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3551,7 +3608,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/audit/retention.rs:387
+-- src/audit/retention.rs:382
 -- workflow_engine::audit::retention::apply_retention
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3593,13 +3650,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/flow.rs:105
+-- src/api/flow.rs:106
 -- workflow_engine::api::flow::cancel_phase
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/flow.rs:92
+-- src/api/flow.rs:93
 -- workflow_engine::api::flow::cancel_step
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3611,7 +3668,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/people/verbs.rs:54
+-- src/people/verbs.rs:55
 -- workflow_engine::people::verbs::claim_task
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3623,13 +3680,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/complete.rs:17
+-- src/api/complete.rs:18
 -- workflow_engine::api::complete::complete
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/complete.rs:97
+-- src/api/complete.rs:102
 -- workflow_engine::api::complete::complete_step
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3653,7 +3710,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/people/verbs.rs:171
+-- src/people/verbs.rs:173
 -- workflow_engine::people::verbs::delegate_task
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3671,7 +3728,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/enable.rs:65
+-- src/definitions/enable.rs:66
 -- workflow_engine::definitions::enable::disable
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3683,7 +3740,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/collections/disputes.rs:42
+-- src/collections/disputes.rs:44
 -- workflow_engine::collections::disputes::dispute
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3707,7 +3764,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/enable.rs:23
+-- src/definitions/enable.rs:24
 -- workflow_engine::definitions::enable::enable
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3731,7 +3788,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:78
+-- src/outbox/report.rs:81
 -- workflow_engine::outbox::report::fail_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3761,19 +3818,19 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/mod.rs:49
+-- src/outbox/mod.rs:51
 -- workflow_engine::outbox::lease_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:181
+-- src/contact/choices.rs:183
 -- workflow_engine::contact::choices::log_contact
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/audit/mod.rs:50
+-- src/audit/mod.rs:51
 -- workflow_engine::audit::may_rewrite
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3803,13 +3860,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:142
+-- src/contact/choices.rs:144
 -- workflow_engine::contact::choices::opt_in
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:98
+-- src/contact/choices.rs:100
 -- workflow_engine::contact::choices::opt_out
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3821,7 +3878,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/collections/promises.rs:42
+-- src/collections/promises.rs:44
 -- workflow_engine::collections::promises::promise
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3845,7 +3902,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/people/verbs.rs:211
+-- src/people/verbs.rs:213
 -- workflow_engine::people::verbs::reassign_task
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3869,7 +3926,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/people/verbs.rs:144
+-- src/people/verbs.rs:146
 -- workflow_engine::people::verbs::release_task
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3911,13 +3968,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:126
+-- src/outbox/report.rs:129
 -- workflow_engine::outbox::report::report_delivery
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:288
+-- src/contact/choices.rs:291
 -- workflow_engine::contact::choices::resume_contact
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3983,7 +4040,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/audit/retention.rs:265
+-- src/audit/retention.rs:259
 -- workflow_engine::audit::retention::set_retention
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4007,7 +4064,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/collections/disputes.rs:95
+-- src/collections/disputes.rs:98
 -- workflow_engine::collections::disputes::settle_dispute
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4055,7 +4112,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:268
+-- src/contact/choices.rs:271
 -- workflow_engine::contact::choices::stop_contact
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4109,7 +4166,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/engine/run_due.rs:70
+-- src/engine/run_due.rs:72
 -- workflow_engine::engine::run_due::wake
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4121,7 +4178,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/collections/promises.rs:141
+-- src/collections/promises.rs:144
 -- workflow_engine::collections::promises::withdraw_promise
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4133,7 +4190,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/lib.rs:174
+-- src/lib.rs:179
 -- finalize
 -- The hot tables. Every row of these lives through a few updates or is deleted soon: a vacuum that waits for a fifth of
 -- the table, the server's default, lets the dead rows at the left edge of their indexes pile up.

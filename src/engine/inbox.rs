@@ -30,6 +30,7 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
     if slow::is_slow(Lane::Inbox) {
         return one_by_one(state, run);
     }
+    state.last_in_line.clear();
     if let Some(careful) = state.careful {
         return work_carefully(careful, state, run);
     }
@@ -176,6 +177,9 @@ fn one_by_one(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
     }
     let start = Instant::now();
     let mut worked = false;
+    // What waits for somebody's lock must not be the first again and again while others wait behind it.
+    let last = |entry: &Entry| state.last_in_line.contains(&(entry.xid, entry.id));
+    taken.entries.sort_by_key(last);
     for entry in &taken.entries {
         if start.elapsed() > slow::TURN {
             break;
@@ -199,6 +203,7 @@ fn one_by_one(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
                 worked |= run(&mut || blame_entry(entry, &failure)).is_ok() && !failure.will_pass();
                 if failure.takes_long() {
                     slow::cost(Lane::Inbox, begun.elapsed());
+                    state.last_in_line.insert((entry.xid, entry.id));
                     break;
                 }
                 if failure.is_shortage() {

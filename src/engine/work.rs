@@ -1,5 +1,6 @@
 //! One tick: inbox, due steps, messages whose window opens, holds that run out. Idle, it reads and writes nothing.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -36,6 +37,8 @@ pub struct WorkerState {
     pub frontier: DateTime<Utc>,
     /// Inbox rows of transactions before this one have been read.
     pub inbox_frontier: i64,
+    /// Inbox rows, by transaction and number, that have cost much time of late: the others are read before them.
+    pub last_in_line: HashSet<(i64, i64)>,
     /// Something has ended a worker or the server in the middle of its work.
     pub careful: Option<Careful>,
     last_now: DateTime<Utc>,
@@ -55,6 +58,7 @@ impl WorkerState {
         Self {
             frontier: DateTime::<Utc>::MIN_UTC,
             inbox_frontier: 0,
+            last_in_line: HashSet::new(),
             careful: None,
             last_now: DateTime::<Utc>::MIN_UTC,
             swept: None,

@@ -192,9 +192,7 @@ fn json_keys_are_only_keys() {
         stage.run_due();
         // The row's own columns are not the caller's to give.
         stage.expect(
-            &format!(
-                "SELECT body FROM wf.notes WHERE note_id = (SELECT max(note_id) FROM wf.notes)"
-            ),
+            "SELECT body FROM wf.notes WHERE note_id = (SELECT max(note_id) FROM wf.notes)",
             &[format!("INV-{invoice} x")],
         );
         stage.expect(

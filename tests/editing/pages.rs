@@ -50,7 +50,7 @@ fn statements(block: &str) -> Vec<String> {
         sql.push_str(line);
         sql.push('\n');
         let code = line.split(" -- ").next().unwrap_or_default().trim_end();
-        if code.ends_with(';') && sql.matches('\'').count() % 2 == 0 {
+        if code.ends_with(';') && sql.matches('\'').count().is_multiple_of(2) {
             found.push(std::mem::take(&mut sql));
         }
     }

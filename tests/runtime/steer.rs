@@ -244,6 +244,7 @@ fn of_two_branches_the_one_whose_condition_fails_is_alone_an_incident() {
     ));
     db.exec("SET workflow_engine.max_attempts = 1");
     let case = db.start("two ways", 1);
+    db.run_due();
     let tomorrow: String = db.one("SELECT wf.now() + interval '1 day'");
     db.exec(&format!("SELECT wf.set_clock('{tomorrow}')"));
     db.run_due();

@@ -47,7 +47,7 @@ fn people(db: &mut Session) {
     db.exec(
         "CREATE ROLE anna LOGIN; CREATE ROLE bert LOGIN; CREATE ROLE boss LOGIN; CREATE ROLE mailer LOGIN; \
          SELECT wf.grant_role('boss', 'manager'), wf.grant_role('anna', 'agent'), wf.grant_role('bert', 'agent'), \
-                wf.grant_role('mailer', 'sender'); \
+                wf.grant_role('mailer', 'sender', '{email,sms,letter,voice,ticket}'); \
          SELECT wf.set_participant('boss', 'boss'); \
          SELECT wf.set_participant(p, p, manager => 'boss') FROM unnest('{anna,bert}'::text[]) AS p; \
          SELECT wf.set_participant('clerks', manager => 'boss'); SELECT wf.set_members('clerks', '{anna,bert}'); \
