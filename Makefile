@@ -45,7 +45,7 @@ installcheck: ## run the server tests against the extension that is installed
 bench: ## measure; BENCH=short for a quick look
 	@scripts/bench
 
-pgspot: ## look for unsafe SQL in the install script
+pgspot: ## look for unsafe SQL in the install and upgrade scripts
 	@scripts/pgspot
 
 package: ## make a folder of files to copy into a PostgreSQL of the same version
