@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::{sleep, spawn};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use workflow_engine_tests::{
-    Cluster, Connector, Message, Options, Random, Session, automatic, eventually_within, live,
+    Connector, Message, Options, Random, automatic, eventually_within, live, up_again,
 };
 
 const KILLS: usize = 24;
@@ -56,23 +56,6 @@ fn sender(connector: &Connector, goes_on: &AtomicBool) -> Vec<Message> {
         }
     }
     provider
-}
-
-/// Waits for the server, and starts it where the kill has taken the postmaster down too: at once, or some time later
-/// if it was the start-up process that was killed.
-fn up_again(cluster: &mut Cluster) -> Session {
-    let start = Instant::now();
-    let mut told = false;
-    eventually_within(Duration::from_secs(120), "the server", || {
-        if cluster.is_down() {
-            cluster.start_again();
-        }
-        if start.elapsed() > Duration::from_secs(60) && !told {
-            told = true;
-            println!("after a minute:\n{}", cluster.at_work());
-        }
-        cluster.try_connect("shop").ok()
-    })
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use cluster::{Cluster, Connector, Options};
 pub use documents::{DUNNING, SCOPE_10, document, edited, invoice_workflow, step_of};
 pub use erp::{BIND_INVOICE, BIND_REPORT, ERP, PROBES};
 pub use installation::Installation;
-pub use live::{automatic, live, prepare};
+pub use live::{automatic, live, prepare, up_again};
 pub use long::long_form;
 pub use office::{NOW, assert_same, busy_office, everything, office};
 pub use random::Random;

@@ -1,11 +1,14 @@
 //! A cluster with workers, where the real clock runs.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Options};
 use crate::documents::{edited, invoice_workflow};
 use crate::erp::{BIND_INVOICE, ERP, PROBES};
 use crate::session::Session;
+use crate::wait::eventually_within;
 
 /// Starts a cluster with these options and, in it, the database `shop` with the extension, the ERP and the probes.
 /// The invoice is bound and has a column `ready_at`.
@@ -40,5 +43,22 @@ pub fn automatic(steps: Value) -> Value {
     edited(invoice_workflow("auto", steps), |doc| {
         doc["start"] = json!({"when": "state = 'posted'"});
         doc["stop"] = json!([{"when": "state = 'paid'", "reason": "paid"}]);
+    })
+}
+
+/// Waits for the server of a live cluster, and starts it where a kill has taken the postmaster down too: at once, or some time
+/// later if it was the start-up process that was killed.
+pub fn up_again(cluster: &mut Cluster) -> Session {
+    let start = Instant::now();
+    let mut told = false;
+    eventually_within(Duration::from_secs(120), "the server", || {
+        if cluster.is_down() {
+            cluster.start_again();
+        }
+        if start.elapsed() > Duration::from_secs(60) && !told {
+            told = true;
+            println!("after a minute:\n{}", cluster.at_work());
+        }
+        cluster.try_connect("shop").ok()
     })
 }

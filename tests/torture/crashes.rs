@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use workflow_engine_tests::{
-    Cluster, Connector, Options, Random, Session, eventually_within, long_form,
-};
+use workflow_engine_tests::{Cluster, Connector, Options, Random, long_form, up_again};
 
 use crate::checks;
 use crate::clients::{Client, Field, Told};
@@ -26,22 +24,6 @@ struct Size {
     kills: usize,
     flows: u64,
     room: i64,
-}
-
-/// Waits for the server, and starts it where the kill has taken the postmaster down too.
-fn up_again(cluster: &mut Cluster) -> Session {
-    let start = Instant::now();
-    let mut told = false;
-    eventually_within(Duration::from_secs(120), "the server", || {
-        if cluster.is_down() {
-            cluster.start_again();
-        }
-        if start.elapsed() > Duration::from_secs(60) && !told {
-            told = true;
-            println!("after a minute:\n{}", cluster.at_work());
-        }
-        cluster.try_connect("shop").ok()
-    })
 }
 
 /// Kills one of the postmaster's children of a kind, or the postmaster; what it was.
