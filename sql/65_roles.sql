@@ -26,7 +26,7 @@ BEGIN
     END IF;
 
     IF channels IS NOT NULL AND (kind <> 'sender' OR channels = '{}'
-                                 OR NOT coalesce(channels <@ '{email,sms,letter,voice,ticket}'::text[], false)) THEN
+                                 OR NOT coalesce(channels <@ ARRAY['email', 'sms', 'letter', 'voice', 'ticket'], false)) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('channels %s cannot be given to a %s', channels, kind),
             HINT = 'Give a sender one or more of email, sms, letter, voice and ticket, and other kinds none.';

@@ -74,6 +74,39 @@ struct Wrong {
     within: Option<(Path, Value)>,
 }
 
+impl Wrong {
+    fn put_into(&self, sound: &mut Value) {
+        if let Some((path, value)) = &self.within {
+            *place(sound, path) = value.clone();
+        }
+        let (last, outer) = self.path.split_last().expect("a field");
+        match &self.value {
+            Some(value) => *place(sound, &self.path) = value.clone(),
+            None => {
+                place(sound, outer)
+                    .as_object_mut()
+                    .expect("an object")
+                    .remove(last);
+            }
+        }
+    }
+
+    /// What is wrong, for people.
+    fn told(&self) -> String {
+        let value = self.value.as_ref().unwrap_or(&Value::Null);
+        format!("{} = {value}", self.path.join("."))
+    }
+
+    /// Whether a refusal has the SQLSTATE, a hint, and names the field, or one that it stands in.
+    fn is_named(&self, failure: &Failure) -> bool {
+        let text = failure.text();
+        let names = self.path.iter().any(|field| text.contains(field));
+        failure.sqlstate == "22023"
+            && !failure.hint.is_empty()
+            && self.says.map_or(names, |says| text.contains(says))
+    }
+}
+
 struct Schema(Value);
 
 impl Schema {
@@ -286,34 +319,15 @@ fn s23_whatever_is_wrong_with_a_field_of_a_step_is_refused_by_its_name() {
         for wrong in wrongs {
             let mut document = sound.clone();
             let step = &mut document["phases"][0]["steps"][number];
-            if let Some((path, value)) = &wrong.within {
-                *place(step, path) = value.clone();
-            }
-            let (last, outer) = wrong.path.split_last().expect("a field");
-            match &wrong.value {
-                Some(value) => *place(step, &wrong.path) = value.clone(),
-                None => {
-                    place(step, outer)
-                        .as_object_mut()
-                        .expect("an object")
-                        .remove(last);
-                }
-            }
+            wrong.put_into(step);
             tried += 1;
-            let what = format!(
-                "{kind}: {} = {}",
-                wrong.path.join("."),
-                wrong.value.as_ref().unwrap_or(&Value::Null)
-            );
+            let what = format!("{kind}: {}", wrong.told());
             match refusal(&mut db, &document) {
                 Err(fault) => faults.push(format!("{what}: {fault}")),
                 Ok(failure) => {
                     let text = failure.text();
-                    let renamed = last == "name" && outer.is_empty();
-                    let names = wrong.path.iter().any(|field| text.contains(field));
-                    let sound = failure.sqlstate == "22023"
-                        && !failure.hint.is_empty()
-                        && wrong.says.map_or(names, |says| text.contains(says))
+                    let renamed = wrong.path == ["name"];
+                    let sound = wrong.is_named(&failure)
                         && (renamed || text.contains(&format!("step \"{own}\"")));
                     if !sound {
                         faults.push(format!("{what}: {text}"));
@@ -329,4 +343,48 @@ fn s23_whatever_is_wrong_with_a_field_of_a_step_is_refused_by_its_name() {
         faults.join("\n")
     );
     assert!(tried > 900, "{tried} faults were tried");
+}
+
+#[test]
+fn s23_whatever_is_wrong_with_a_field_of_the_document_is_refused_by_its_name() {
+    let mut db = TestDb::new();
+    db.bind_invoice();
+    let schema =
+        Schema(serde_json::from_str(&db.lines("SELECT wf.document_schema()")[0]).expect("JSON"));
+    let sound = invoice_workflow(
+        "fields",
+        json!([{"name": "remark", "kind": "note", "text": "Seen."}]),
+    );
+    let mut wrongs = Vec::new();
+    schema.object(&schema.0, &sound, &[], &mut wrongs);
+    wrongs.retain(|wrong| {
+        let field = wrong.path[0].as_str();
+        let blank = wrong.value == Some(json!(" "));
+        // For people alone; and a pause of any length between messages that were late.
+        let for_people = ["title", "description", "category", "author", "related"].contains(&field);
+        let pause = wrong.path == ["outage", "gap_minutes"]
+            && (wrong.value == Some(json!(0)) || wrong.value == Some(json!(65_535)));
+        field != "phases" && !(for_people && blank) && !pause
+    });
+    let mut faults = Vec::new();
+    let tried = wrongs.len();
+    for wrong in wrongs {
+        let mut document = sound.clone();
+        wrong.put_into(&mut document);
+        if document["name"].as_str().is_none() {
+            continue;
+        }
+        match refusal(&mut db, &document) {
+            Err(fault) => faults.push(format!("{}: {fault}", wrong.told())),
+            Ok(failure) if wrong.is_named(&failure) => {}
+            Ok(failure) => faults.push(format!("{}: {}", wrong.told(), failure.text())),
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "{} of {tried}:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+    assert!(tried > 100, "{tried} faults were tried");
 }
