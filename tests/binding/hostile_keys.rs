@@ -249,7 +249,13 @@ const KEYS: &[(&str, &[(&str, Make)])] = &[
         "instant",
         &[("timestamptz", |r| format!("({})::timestamptz", moment(r)))],
     ),
-    ("seconds", &[("timestamp(0)", moment)]),
+    (
+        "seconds",
+        // The last moment of all is rounded up to one that PostgreSQL writes and cannot read.
+        &[("timestamp(0)", |r| {
+            format!("least(({})::timestamp, '294276-12-31 23:59:59')", moment(r))
+        })],
+    ),
     (
         "clock",
         &[("time", |r| {
