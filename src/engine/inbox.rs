@@ -94,37 +94,53 @@ fn takes_apart(failure: &Failure) -> bool {
     failure.takes_long()
 }
 
-/// The same in small batches, each of which is written down first.
-fn work_carefully(careful: Careful, state: &mut WorkerState, run: &mut Run<'_>) -> bool {
+/// Takes the next rows in a transaction of its own, in which `note` may write them down. Err: there are none to go on with;
+/// true if packed ones were made into many.
+fn take(
+    state: &mut WorkerState,
+    run: &mut Run<'_>,
+    limit: i64,
+    note: &dyn Fn(&[Entry]),
+) -> Result<Vec<Entry>, bool> {
     let mut taken = Taken::default();
     let mut unpacked = false;
     let from = state.inbox_frontier;
-    let limit = settings::batch_size().min(careful::BATCH);
-    let noted = run(&mut || {
+    let looked = run(&mut || {
         as_engine(|| match unread::take(from, limit) {
             Found::Unpacked => unpacked = true,
             Found::Rows(found) => {
                 if !found.entries.is_empty() {
-                    careful.note(&careful::of_entries(&found.entries));
+                    note(&found.entries);
                 }
                 taken = found;
             }
         });
     });
-    if noted.is_err() || unpacked {
-        return unpacked;
+    if looked.is_err() || unpacked {
+        return Err(unpacked);
     }
     if taken.entries.is_empty() {
         if let Some(next) = taken.read_up_to {
             state.inbox_frontier = state.inbox_frontier.max(next);
         }
-        return false;
+        return Err(false);
     }
+    Ok(taken.entries)
+}
+
+/// The same in small batches, each of which is written down first.
+fn work_carefully(careful: Careful, state: &mut WorkerState, run: &mut Run<'_>) -> bool {
+    let limit = settings::batch_size().min(careful::BATCH);
+    let note = |entries: &[Entry]| careful.note(&careful::of_entries(entries));
+    let entries = match take(state, run, limit, &note) {
+        Ok(entries) => entries,
+        Err(unpacked) => return unpacked,
+    };
     let done = Cell::new(0);
     careful::together(
         careful,
         run,
-        &taken.entries,
+        &entries,
         &|entry| Suspect::Changed(entry.xid, entry.id),
         &|part| {
             as_engine(|| {
@@ -157,30 +173,19 @@ fn one_by_one(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
     if slow::rest_of(Lane::Inbox).is_some() {
         return false;
     }
-    let mut taken = Taken::default();
-    let mut unpacked = false;
-    let (from, limit) = (state.inbox_frontier, settings::batch_size());
-    let looked = run(&mut || {
-        as_engine(|| match unread::take(from, limit) {
-            Found::Unpacked => unpacked = true,
-            Found::Rows(found) => taken = found,
-        });
-    });
-    if looked.is_err() || unpacked {
-        return unpacked;
-    }
-    if taken.entries.iter().any(|entry| entry.packed) {
-        return run(&mut || as_engine(|| unread::unpack_all(&taken.entries))).is_ok();
-    }
-    if let (true, Some(next)) = (taken.entries.is_empty(), taken.read_up_to) {
-        state.inbox_frontier = state.inbox_frontier.max(next);
+    let mut entries = match take(state, run, settings::batch_size(), &|_| {}) {
+        Ok(entries) => entries,
+        Err(unpacked) => return unpacked,
+    };
+    if entries.iter().any(|entry| entry.packed) {
+        return run(&mut || as_engine(|| unread::unpack_all(&entries))).is_ok();
     }
     let start = Instant::now();
     let mut worked = false;
     // What waits for somebody's lock must not be the first again and again while others wait behind it.
     let last = |entry: &Entry| state.last_in_line.contains(&(entry.xid, entry.id));
-    taken.entries.sort_by_key(last);
-    for entry in &taken.entries {
+    entries.sort_by_key(last);
+    for entry in &entries {
         if start.elapsed() > slow::TURN {
             break;
         }
