@@ -2,7 +2,7 @@
 //! wholly or not at all, and once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
@@ -18,89 +18,82 @@ fn steps() -> Value {
     around(json!({"name": "mail", "kind": "email", "template": "hello", "done_when": "queued"}))
 }
 
-/// Has something done to the workers again and again until it is dropped; how often.
+/// Does something to the workers again and again.
 struct Nuisance {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<usize>>,
+    hits: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
 }
 
 impl Nuisance {
+    /// Runs `call` with a pause after it; each of its rows is a hit.
     fn to_workers(cluster: &Cluster, call: &'static str, pause: Duration) -> Self {
+        let (stop, hits) = <(Arc<AtomicBool>, Arc<AtomicUsize>)>::default();
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&hits));
         let connector = cluster.connector();
-        Self::start(move || connector.connect("shop"), call, pause)
-    }
-
-    fn start(
-        connect: impl FnOnce() -> Session + Send + 'static,
-        call: &'static str,
-        pause: Duration,
-    ) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
         let thread = spawn(move || {
-            let mut session = connect();
-            let mut hits = 0;
-            while !seen.load(Ordering::Relaxed) {
-                hits += session.rows(call).len();
+            let mut session = connector.connect("shop");
+            while !stopped.load(Ordering::Relaxed) {
+                counted.fetch_add(session.rows(call).len(), Ordering::Relaxed);
                 sleep(pause);
             }
-            hits
         });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
+        Self { stop, hits, thread }
     }
 
-    fn finish(mut self) -> usize {
-        self.stop.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().expect("it runs");
-        thread.join().expect("no panic")
+    fn hits(&self) -> usize {
+        self.hits.load(Ordering::Relaxed)
     }
+
+    fn finish(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("no panic");
+        self.hits.load(Ordering::Relaxed)
+    }
+}
+
+/// Posts 1,000 invoices again and again until the workers have been hit that often while they worked, however fast they
+/// are. How many invoices there are.
+fn post_until_hit(shop: &mut Session, nuisance: &Nuisance, at_least: usize) -> i64 {
+    for round in 0..500 {
+        if nuisance.hits() >= at_least {
+            return round * 1000;
+        }
+        post(shop, round * 1000 + 1, round * 1000 + 1000);
+        sleep(Duration::from_millis(500));
+    }
+    panic!("only {} hits", nuisance.hits());
+}
+
+/// Two workers that are hit by `call` at least `at_least` times do each step once.
+fn disturbed(call: &'static str, pause: Duration, at_least: usize) {
+    let (cluster, mut shop) =
+        live(&Options::default().set("workflow_engine.workers_per_database", "2"));
+    shop.install(&steps());
+    let nuisance = Nuisance::to_workers(&cluster, call, pause);
+    let cases = post_until_hit(&mut shop, &nuisance, at_least);
+    let hits = nuisance.finish();
+    completed(&mut shop, cases);
+    expect_exactly_once(&mut shop, cases, 2);
+    println!("{cases} cases while workers were hit {hits} times");
 }
 
 #[test]
 fn workers_that_are_cancelled_at_any_moment_do_every_step_once() {
-    let (cluster, mut shop) =
-        live(&Options::default().set("workflow_engine.workers_per_database", "2"));
-    shop.install(&steps());
-    let rounds = if long_form() { 20 } else { 2 };
-    let nuisance = Nuisance::to_workers(
-        &cluster,
+    disturbed(
         "SELECT pg_cancel_backend(pid) FROM wf.workers() WHERE database = 'shop' AND state = 'working'",
         Duration::from_millis(15),
+        if long_form() { 1000 } else { 50 },
     );
-    for round in 0..rounds {
-        post(&mut shop, round * 1000 + 1, round * 1000 + 1000);
-        sleep(Duration::from_secs(1));
-    }
-    let hits = nuisance.finish();
-    completed(&mut shop, rounds * 1000);
-    expect_exactly_once(&mut shop, rounds * 1000, 2);
-    println!(
-        "{} cases while a worker was cancelled {hits} times",
-        rounds * 1000
-    );
-    assert!(hits > 10, "{hits}");
 }
 
 #[test]
 fn workers_that_are_terminated_at_any_moment_do_every_step_once() {
-    let (cluster, mut shop) =
-        live(&Options::default().set("workflow_engine.workers_per_database", "2"));
-    shop.install(&steps());
-    let nuisance = Nuisance::to_workers(
-        &cluster,
+    disturbed(
         "SELECT pg_terminate_backend(pid) FROM wf.workers() WHERE database = 'shop' AND state = 'working'",
         Duration::from_millis(250),
+        if long_form() { 100 } else { 5 },
     );
-    post(&mut shop, 1, 3000);
-    sleep(Duration::from_secs(if long_form() { 60 } else { 3 }));
-    let hits = nuisance.finish();
-    completed(&mut shop, 3000);
-    expect_exactly_once(&mut shop, 3000, 2);
-    println!("3000 cases while workers were terminated {hits} times");
-    assert!(hits > 2, "{hits}");
 }
 
 /// Runs a statement in one session and cancels it from another after some time. True: it was done.
