@@ -18,10 +18,9 @@ use crate::api::{actor, given, now, timestamp};
 use crate::engine::as_engine;
 use crate::engine::partitions;
 use crate::engine::versions::find_workflow;
-use crate::outbox::interval_text;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
-use crate::pg::types::{arg, array, optional};
+use crate::pg::types::{arg, array, interval_text, optional};
 
 /// Rows that a worker looks at in one transaction.
 const CHUNK: i64 = 10_000;

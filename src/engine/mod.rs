@@ -50,7 +50,8 @@ use std::cell::Cell;
 
 use pgrx::pg_sys::Oid;
 
-use crate::pg::acting::{as_role, extension, other_version};
+use crate::pg::acting::as_role;
+use crate::pg::extension::{extension, other_version};
 use crate::pg::raise::internal;
 use crate::pg::{spi, standby};
 

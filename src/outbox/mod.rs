@@ -24,7 +24,7 @@ use crate::pg::acting::current_role;
 use crate::pg::json::JsonText;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
-use crate::pg::types::{UuidBytes, arg, optional};
+use crate::pg::types::{UuidBytes, arg, interval_text, optional};
 use crate::settings;
 
 /// An interval from now, as the instant it leads to.
@@ -35,16 +35,6 @@ fn after(interval: Interval) -> DateTime<Utc> {
     );
     rows.first()
         .map_or(DateTime::<Utc>::MAX_UTC, |row| row.must(1))
-}
-
-/// An interval as text that PostgreSQL reads as the same.
-pub fn interval_text(interval: Interval) -> String {
-    format!(
-        "{} months {} days {} microseconds",
-        interval.months(),
-        interval.days(),
-        interval.micros()
-    )
 }
 
 /// Hands over messages that may leave now.

@@ -3,6 +3,7 @@
 
 pub mod acting;
 pub mod arrays;
+pub mod extension;
 pub mod json;
 pub mod limit;
 pub mod lock;

@@ -1,6 +1,7 @@
 //! Rust values as statement arguments and column values: the few types that the engine's statements use.
 
 use chrono::{DateTime, TimeZone, Utc};
+use pgrx::datum::Interval;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 pub use super::arrays::{array, array_of, labels};
@@ -31,6 +32,16 @@ pub fn instant_to_pg(at: DateTime<Utc>) -> i64 {
     } else {
         at.timestamp_micros() - EPOCH_OFFSET
     }
+}
+
+/// An interval as text that PostgreSQL reads as the same.
+pub fn interval_text(interval: Interval) -> String {
+    format!(
+        "{} months {} days {} microseconds",
+        interval.months(),
+        interval.days(),
+        interval.micros()
+    )
 }
 
 /// A Rust value that can be passed as one argument.

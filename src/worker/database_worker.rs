@@ -16,7 +16,7 @@ use super::transaction;
 use crate::engine;
 use crate::engine::careful::Careful;
 use crate::engine::work::{Next, WorkerState};
-use crate::pg::acting::{self, Extension};
+use crate::pg::extension::{self, Extension};
 use crate::settings;
 
 /// The exported name of the worker's main function.
@@ -201,7 +201,7 @@ fn release_locks() {
 /// launcher will start again; so it ends the process.
 fn look() -> Option<Extension> {
     let mut found = None;
-    let looked = transaction::run(&mut || found = acting::extension());
+    let looked = transaction::run(&mut || found = extension::extension());
     if looked.is_err() {
         // Exit code 1: the slot says that the process has ended, and the launcher backs off.
         // SAFETY: the way a background process ends.

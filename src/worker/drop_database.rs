@@ -17,7 +17,7 @@ use pgrx::pg_sys::{self, NodeTag, Oid};
 use super::shared::{self, Shared};
 use super::wake::Renew;
 use super::{process, wake};
-use crate::pg::acting::extension_oid;
+use crate::pg::extension::extension_oid;
 use crate::pg::spi;
 use crate::pg::subtransaction::attempt;
 
