@@ -53,7 +53,7 @@ use pgrx::pg_sys::Oid;
 use crate::pg::acting::as_role;
 use crate::pg::extension::{extension, other_version};
 use crate::pg::raise::internal;
-use crate::pg::{spi, standby};
+use crate::pg::{spi, sqlstate, standby};
 
 thread_local! {
     static KNOWN_EXTENSION: Cell<Option<Oid>> = const { Cell::new(None) };
@@ -85,5 +85,5 @@ pub fn as_engine<T>(body: impl FnOnce() -> T) -> T {
     if !extension.fits {
         other_version();
     }
-    standby::advise(|| spi::connected(|| as_role(extension.owner, body)))
+    sqlstate::keep(|| standby::advise(|| spi::connected(|| as_role(extension.owner, body))))
 }

@@ -11,6 +11,7 @@ pub mod raise;
 pub mod rows;
 pub mod sequence;
 pub mod spi;
+pub mod sqlstate;
 pub mod standby;
 pub mod subtransaction;
 pub mod tuples;

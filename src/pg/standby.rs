@@ -1,12 +1,11 @@
 //! What is different on a standby: nothing can be written. Functions that only read work there; this adds to the others'
 //! refusal where they can be called.
 
-use std::panic::AssertUnwindSafe;
-
-use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::raise::raise_as;
-use super::subtransaction::Failure;
+use super::sqlstate;
 
 /// Runs `body`. On a standby, an ERROR because it writes is raised with the advice to ask the primary; elsewhere this
 /// does nothing and costs nothing.
@@ -18,18 +17,15 @@ pub fn advise<T>(body: impl FnOnce() -> T) -> T {
     if !unsafe { pg_sys::RecoveryInProgress() } {
         return body();
     }
-    PgTryBuilder::new(AssertUnwindSafe(body))
-        .catch_when(
-            PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
-            |caught| {
-                let failure = Failure::from_caught(&caught);
-                if failure.hint.is_some() {
-                    caught.rethrow();
-                }
-                refuse(failure.message)
-            },
-        )
-        .execute()
+    sqlstate::catch(body).unwrap_or_else(|caught| {
+        if let CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) = &caught.error
+            && caught.code == PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION as i32
+            && report.hint().is_none()
+        {
+            refuse(report.message().to_owned())
+        }
+        caught.error.rethrow()
+    })
 }
 
 /// Refuses on a standby what writes, where a failure to write would go unnoticed.

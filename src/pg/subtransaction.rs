@@ -1,58 +1,16 @@
 //! A subtransaction around work that may fail, for callers that must go on: run_due and the API calls.
 //! The workers do without: they have whole transactions to roll back.
 
-use std::cell::Cell;
-use std::ffi::c_void;
-
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 
 use super::limit::{self, Exceeded, Whose};
+use super::raise::raise_as;
+use super::sqlstate::{self, Caught};
 
 /// crash_shutdown, which no ERROR has.
 const PROCESS_ENDED: &str = "57P02";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-
-thread_local! {
-    /// The code of the error that the server reported last. pgrx knows PostgreSQL's own codes only, and takes any other,
-    /// such as one that a function of users raises, for an internal error.
-    static REPORTED: Cell<i32> = const { Cell::new(0) };
-}
-
-/// While it lives, the codes of errors are noted as they are reported.
-pub struct Listening {
-    callback: *mut pg_sys::ErrorContextCallback,
-}
-
-impl Listening {
-    /// Begins to listen; to be dropped in the reverse order of others.
-    pub fn begin() -> Self {
-        REPORTED.set(0);
-        // SAFETY: a link at the head of the server's list, which stays where it is until it is taken off in `drop`.
-        unsafe {
-            let callback = Box::into_raw(Box::new(pg_sys::ErrorContextCallback {
-                previous: pg_sys::error_context_stack,
-                callback: Some(note_code),
-                arg: std::ptr::null_mut(),
-            }));
-            pg_sys::error_context_stack = callback;
-            Self { callback }
-        }
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        // SAFETY: made by `begin`, and taken off here once; whatever was put on since belonged to what has ended by now.
-        unsafe { pg_sys::error_context_stack = Box::from_raw(self.callback).previous };
-    }
-}
-
-/// Called by the server while it puts an error together. Adds nothing to it.
-unsafe extern "C-unwind" fn note_code(_arg: *mut c_void) {
-    // SAFETY: only called while there is an error.
-    REPORTED.set(unsafe { pg_sys::geterrcode() });
-}
 
 /// What an ERROR said.
 #[derive(Clone, Debug)]
@@ -69,17 +27,13 @@ pub struct Failure {
 
 impl Failure {
     /// From a caught ERROR or panic.
-    pub fn from_caught(error: &CaughtError) -> Self {
-        let report = match error {
+    pub fn from_caught(caught: &Caught) -> Self {
+        let report = match &caught.error {
             CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
             CaughtError::RustPanic { ereport, .. } => ereport,
         };
-        let code = match (error, REPORTED.get()) {
-            (CaughtError::PostgresError(_), reported) if reported != 0 => reported,
-            _ => report.sql_error_code() as i32,
-        };
         let said = Self {
-            sqlstate: sqlstate_text(code),
+            sqlstate: sqlstate::text(caught.code),
             message: report.message().to_owned(),
             detail: report.detail().map(str::to_owned),
             hint: report.hint().map(str::to_owned),
@@ -178,13 +132,6 @@ impl Failure {
     }
 }
 
-/// The five characters of a packed SQLSTATE.
-fn sqlstate_text(code: i32) -> String {
-    (0..5)
-        .map(|i| char::from((((code >> (6 * i)) & 0x3f) as u8) + b'0'))
-        .collect()
-}
-
 /// Runs `body` in a subtransaction. On ERROR it is rolled back and the failure returned.
 pub fn attempt<T>(
     body: impl FnOnce() -> T + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
@@ -209,17 +156,9 @@ fn within<T>(
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
         let owner = pg_sys::CurrentResourceOwner;
-        let _listening = Listening::begin();
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
-        let body = std::panic::AssertUnwindSafe(body);
-        let result = pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
-            let value = { body }.0();
-            Ok(value)
-        }))
-        .catch_others(|error| Err(Failure::from_caught(&error)))
-        .catch_rust_panic(|error| Err(Failure::from_caught(&error)))
-        .execute();
+        let result = sqlstate::catch(body).map_err(|caught| Failure::from_caught(&caught));
         match result {
             Ok(value) if keep => {
                 pg_sys::ReleaseCurrentSubTransaction();
@@ -241,17 +180,15 @@ fn within<T>(
 impl Failure {
     /// Raises it again, as it was.
     pub fn raise(self) -> ! {
-        let code = pgrx::PgSqlErrorCode::from(packed(&self.sqlstate));
-        super::raise::raise_as(code, self.message, self.detail, self.hint)
+        let code = sqlstate::packed(&self.sqlstate);
+        match sqlstate::known(code) {
+            Some(code) => raise_as(code, self.message, self.detail, self.hint),
+            None => sqlstate::raise(
+                code,
+                &self.message,
+                self.detail.as_deref(),
+                self.hint.as_deref(),
+            ),
+        }
     }
-}
-
-/// The packed form of a SQLSTATE.
-fn packed(sqlstate: &str) -> i32 {
-    sqlstate
-        .bytes()
-        .take(5)
-        .enumerate()
-        .map(|(i, byte)| i32::from((byte - b'0') & 0x3f) << (6 * i))
-        .sum()
 }

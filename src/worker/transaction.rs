@@ -4,13 +4,13 @@
 //! rows that a worker has left dead, and it lets an ERROR end the process.
 
 use std::cell::RefCell;
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode, PgTryBuilder, pg_sys};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 
-use crate::pg::subtransaction::{Failure, Listening};
+use crate::pg::sqlstate;
+use crate::pg::subtransaction::Failure;
 
 /// How long the same failure is not logged again: a batch that is halved fails many times for one culprit.
 const QUIET: Duration = Duration::from_secs(60);
@@ -24,8 +24,7 @@ thread_local! {
 /// back, the server log says so, and the failure is returned. SIGTERM ends the process as FATAL, past all of this.
 /// A body that only reads assigns no transaction id and writes no WAL.
 pub fn run(body: &mut dyn FnMut()) -> Result<(), Failure> {
-    let _listening = Listening::begin();
-    let result = PgTryBuilder::new(AssertUnwindSafe(|| {
+    let result = sqlstate::catch(|| {
         // SAFETY: the way every background worker begins a transaction.
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
@@ -39,10 +38,8 @@ pub fn run(body: &mut dyn FnMut()) -> Result<(), Failure> {
             pg_sys::PopActiveSnapshot();
             pg_sys::CommitTransactionCommand();
         }
-        Ok(())
-    }))
-    .catch_others(|error| Err(Failure::from_caught(&error)))
-    .execute();
+    })
+    .map_err(|caught| Failure::from_caught(&caught));
     if let Err(failure) = &result {
         // SAFETY: as PostgreSQL's own processes do after an ERROR: no interrupt while the transaction is undone. SPI
         // connections, snapshots, locks and the acting role go with it.

@@ -2,6 +2,7 @@
 //! decides.
 
 mod complete;
+mod errors;
 mod hold;
 mod start;
 mod steer;
