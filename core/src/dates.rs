@@ -340,4 +340,6 @@ mod fuzz;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

@@ -118,18 +118,13 @@ mod tests {
     use chrono::NaiveDate;
 
     use super::*;
-    use crate::calendar::testing::{ShippedCalendars, TzZones, utc};
+    use crate::calendar::testing::{ShippedCalendars, utc};
+    use crate::dates::testing::in_amsterdam;
 
     fn story(rule: &str, anchor: AnchorValue) -> String {
         let rule: DateRule = serde_json::from_str(rule).unwrap();
         let calendars = ShippedCalendars::new();
-        let ctx = DateContext {
-            zone: "Europe/Amsterdam",
-            zones: &TzZones,
-            calendars: &calendars,
-            default_calendar: "TARGET",
-            default_roll: Roll::Following,
-        };
+        let ctx = in_amsterdam(&calendars, "TARGET", Roll::Following);
         let (at, story) = rule.story(anchor, &ctx).unwrap();
         assert_eq!(at, rule.resolve(anchor, &ctx).unwrap());
         story

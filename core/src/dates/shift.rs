@@ -70,18 +70,13 @@ fn open_days(calendar: &Calendar, first: NaiveDate, last: NaiveDate) -> Result<i
 mod tests {
     use super::*;
     use crate::calendar::testing::{ShippedCalendars, TzZones, amsterdam};
+    use crate::dates::testing::in_amsterdam;
 
     #[track_caller]
     fn moved(rule: &str, at: &str, from: &str, to: &str, business: bool) -> String {
         let rule: DateRule = serde_json::from_str(rule).unwrap();
         let calendars = ShippedCalendars::new();
-        let ctx = DateContext {
-            zone: "Europe/Amsterdam",
-            zones: &TzZones,
-            calendars: &calendars,
-            default_calendar: "TARGET",
-            default_roll: Roll::Following,
-        };
+        let ctx = in_amsterdam(&calendars, "TARGET", Roll::Following);
         let later = rule.later(
             amsterdam(at),
             amsterdam(from),

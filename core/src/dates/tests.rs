@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::testing::in_amsterdam;
 use super::*;
-use crate::calendar::testing::{ShippedCalendars, TzZones, amsterdam, date, local, utc};
+use crate::calendar::testing::{ShippedCalendars, amsterdam, date, local, utc};
 
 fn rule(json: serde_json::Value) -> DateRule {
     serde_json::from_value(json).unwrap()
@@ -16,16 +17,7 @@ pub(super) fn resolve_with(
     calendar: &str,
 ) -> Result<DateTime<Utc>, Error> {
     let calendars = ShippedCalendars::new();
-    rule.resolve(
-        anchor,
-        &DateContext {
-            zone: "Europe/Amsterdam",
-            zones: &TzZones,
-            calendars: &calendars,
-            default_calendar: calendar,
-            default_roll: roll,
-        },
-    )
+    rule.resolve(anchor, &in_amsterdam(&calendars, calendar, roll))
 }
 
 /// The rule's result with TARGET and `following`, as in the scenarios.
@@ -195,13 +187,7 @@ fn s14_the_first_of_two_equal_local_times_is_kept_as_the_moment_it_is() {
         }
     }
     let calendars = One(std::rc::Rc::new(open_on_sunday));
-    let ctx = DateContext {
-        zone: "Europe/Amsterdam",
-        zones: &TzZones,
-        calendars: &calendars,
-        default_calendar: "X",
-        default_roll: Roll::Following,
-    };
+    let ctx = in_amsterdam(&calendars, "X", Roll::Following);
     assert_eq!(
         rule(json!({"anchor": "step.x"}))
             .resolve(summer, &ctx)
