@@ -1,9 +1,10 @@
 //! What reading refuses, and how it says so.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::{Error, ErrorCode};
 
 fn refused(text: &str) -> Error {
     Document::parse(text).expect_err(text)
