@@ -1,18 +1,24 @@
-//! The driver: a clock, a subject's row, an outbox with a sender, and one case.
+//! The driver: a clock, a subject's row, an outbox with a sender, and one case. `stage` makes workflows to play, `seen`
+//! tells what has come of it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
+use crate::Error;
 use crate::calendar::testing::{ShippedCalendars, TzZones, utc};
 use crate::document::Document;
 use crate::game::*;
 use crate::kinds::DoneWhen;
-use crate::program::{Program, Read, Roles, START};
+use crate::program::{Program, Read, START};
 use crate::row::{ColumnType, Columns, Row};
-use crate::{Error, ErrorCode};
+
+mod seen;
+mod stage;
+
+pub use seen::said;
+pub use stage::{roles, with, workflow};
 
 /// A case at play.
 pub struct Play {
@@ -399,108 +405,4 @@ impl Play {
     pub fn cancel(&mut self, reason: &str) -> Result<(), Error> {
         self.case.cancel(reason, &mut self.out)
     }
-
-    /// The token of the only open step run.
-    #[track_caller]
-    pub fn only(&self) -> &Token {
-        assert_eq!(self.open().len(), 1, "{:?}", self.open());
-        &self.case.tokens[0]
-    }
-
-    /// The open step runs: `step/visit state`, in the order of the document.
-    pub fn open(&self) -> Vec<String> {
-        let mut tokens: Vec<&Token> = self.case.tokens.iter().collect();
-        tokens.sort_by_key(|t| (t.step, t.visit));
-        let name = |t: &Token| self.case.program.step_name(t.step).to_owned();
-        tokens
-            .iter()
-            .map(|t| format!("{}/{} {}", name(t), t.visit, t.state.label()))
-            .collect()
-    }
-
-    /// The history as `event step/visit outcome`; of the case itself, as `event outcome`.
-    pub fn history(&self) -> Vec<String> {
-        let line = |row: &HistoryRow| {
-            let outcome = row
-                .outcome
-                .as_deref()
-                .map_or(String::new(), |o| format!(" {o}"));
-            match row.step {
-                Some(step) => {
-                    let name = self.case.program.step_name(step);
-                    format!(
-                        "{} {name}/{}{outcome}",
-                        row.event.label(),
-                        row.visit.unwrap()
-                    )
-                }
-                None => format!("{}{outcome}", row.event.label()),
-            }
-        };
-        self.out.history.iter().map(line).collect()
-    }
-
-    /// How many tasks of a kind were made.
-    pub fn made(&self, kind: &str) -> usize {
-        let of_kind = |t: &&TaskRow| {
-            let step = self.case.program.step(t.step);
-            step.is_some_and(|s| s.kind.name() == kind)
-        };
-        self.out.tasks.iter().filter(of_kind).count()
-    }
-
-    /// Where the case stands: state, outcome, reason.
-    pub fn ended(&self) -> (&'static str, &str, &str) {
-        (
-            self.case.state.label(),
-            self.case.outcome.as_deref().unwrap_or(""),
-            self.case.reason.as_deref().unwrap_or(""),
-        )
-    }
-}
-
-/// The columns that play a role.
-pub fn roles() -> Roles {
-    Roles {
-        email: Some("email".to_owned()),
-        phone: Some("phone".to_owned()),
-        ..Roles::default()
-    }
-}
-
-/// A workflow of these steps, in one phase, that is sound.
-pub fn workflow(steps: Value) -> Play {
-    with(steps, serde_json::json!({}))
-}
-
-/// Like `workflow`, with more fields in the head.
-pub fn with(mut steps: Value, head: Value) -> Play {
-    for step in steps.as_array_mut().unwrap() {
-        step["description"] = "A step".into();
-    }
-    let mut document = serde_json::json!({
-        "format": 1, "name": "w", "subject": "invoice",
-        "phases": [{"name": "p", "steps": steps}],
-        "templates": {"t": {"subject": "s", "body": "Hello {{ name }}"}}
-    });
-    for (field, value) in head.as_object().unwrap() {
-        document[field] = value.clone();
-    }
-    let mut play = Play::new(&document.to_string());
-    let findings = crate::validate::validate(&play.case.program);
-    assert!(!findings.has_errors(), "{findings:#?}");
-    play.text("email", "a@example.com");
-    play.text("phone", "+31 6");
-    play.text("name", "Ann");
-    play
-}
-
-/// What an error says, with its SQLSTATE.
-pub fn said(result: Result<(), Error>) -> String {
-    let error = result.unwrap_err();
-    assert!(
-        error.hint.is_some() || error.code == ErrorCode::Unknown,
-        "{error:?}"
-    );
-    format!("{}: {}", error.code.sqlstate(), error.message)
 }
