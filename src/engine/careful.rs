@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::as_engine;
 use super::failures::{blame_case, blame_message, halving};
-use super::inbox;
-use super::unread::{self, Entry};
+use super::inbox::{self, unread};
+use super::inbox::unread::Entry;
 use super::work::{Run, WorkerState};
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;

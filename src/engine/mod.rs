@@ -6,7 +6,6 @@
 //! * `known`: which of that a batch has at hand
 //! * `batch`: cases loaded under their locks, and the waves of firing
 //! * `write`, `partitions`: a batch's effects, one statement for each kind of row
-//! * `unread`: which rows of the inbox a batch takes, and how they leave it
 //! * `enrol`: which rows may get a case; `starting`: their numbers, and that no workflow goes while its cases start
 //! * `another`: cases that steps start; `awaited`: those that steps wait for
 //! * `milestones`: conditions without which steps do not go on; `sections`: in which one case is at a time
@@ -41,7 +40,6 @@ pub mod simulation;
 pub mod slow;
 pub mod sql_call;
 pub mod starting;
-mod unread;
 pub mod versions;
 pub mod work;
 mod write;

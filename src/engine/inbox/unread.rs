@@ -1,4 +1,4 @@
-//! The rows of the inbox: which ones a batch takes, and how they leave it. What follows from them is `inbox`'s.
+//! The rows of the inbox: which ones a batch takes, and how they leave it. What follows from them is `follow`'s.
 //!
 //! A row stands for one changed row of the ERP, or, packed, for up to a thousand of a bulk statement. While a packed row
 //! is unread, no message of its whole subject leaves, so packed rows do not stay for long: they are taken first; when
@@ -55,14 +55,19 @@ macro_rules! rows_that {
         concat!(
             "SELECT i.xid::text::int8, i.inbox_id, i.subject_id, i.op, i.watch_id, i.key, i.watched, i.packed,
                     i.keys, i.watched_rows
-             FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND ",
-            $condition,
-            " ORDER BY i.xid, i.inbox_id LIMIT $2"
+             FROM wf.inbox AS i WHERE ",
+            $condition
         )
     };
 }
-const PACKED_ROWS: &str = rows_that!("i.packed IS NOT NULL");
-const SINGLE_ROWS: &str = rows_that!("i.packed IS NULL AND i.failed_at IS NULL");
+const PACKED_ROWS: &str = rows_that!(
+    "i.xid >= $1::text::xid8 AND i.packed IS NOT NULL ORDER BY i.xid, i.inbox_id LIMIT $2"
+);
+const SINGLE_ROWS: &str = rows_that!(
+    "i.xid >= $1::text::xid8 AND i.packed IS NULL AND i.failed_at IS NULL ORDER BY i.xid, i.inbox_id LIMIT $2"
+);
+const ONE_ROW: &str =
+    rows_that!("i.xid = $1::text::xid8 AND i.inbox_id = $2 AND i.failed_at IS NULL");
 
 /// Takes the next rows of transactions from `from` on: for about `limit` changed rows of packed and of single ones
 /// each, so that neither waits for the other's backlog. One process at a time, until its transaction ends.
@@ -131,12 +136,7 @@ fn oldest_running() -> Option<i64> {
 
 /// A row that is unread and has not failed, if it is still there.
 pub fn find(xid: i64, id: i64) -> Option<Entry> {
-    let rows = spi::query(
-        "SELECT i.xid::text::int8, i.inbox_id, i.subject_id, i.op, i.watch_id, i.key, i.watched, i.packed,
-                i.keys, i.watched_rows
-         FROM wf.inbox AS i WHERE i.xid = $1::text::xid8 AND i.inbox_id = $2 AND i.failed_at IS NULL",
-        &[arg(xid.to_string()), arg(id)],
-    );
+    let rows = spi::query(ONE_ROW, &[arg(xid.to_string()), arg(id)]);
     rows.first().map(entry)
 }
 
