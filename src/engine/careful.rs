@@ -12,9 +12,12 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::as_engine;
+use super::deferred::Messages;
+use super::due::Steps;
+use super::duty;
 use super::failures::{blame_case, blame_message, halving};
-use super::inbox::{self, unread};
-use super::inbox::unread::Entry;
+use super::inbox;
+use super::inbox::unread::{self, Entry};
 use super::work::{Run, WorkerState};
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
@@ -195,8 +198,8 @@ fn alone(careful: Careful, suspect: Suspect, run: &mut Run<'_>) -> bool {
     let done = run(&mut || {
         as_engine(|| {
             match suspect {
-                Suspect::Steps(case) => super::due::alone(case),
-                Suspect::Messages(case) => drop(super::deferred::alone(case)),
+                Suspect::Steps(case) => drop(duty::alone::<Steps>(case)),
+                Suspect::Messages(case) => drop(duty::alone::<Messages>(case)),
                 Suspect::Changed(xid, id) => inbox::alone(xid, id),
             }
             careful.clear(&[suspect]);

@@ -1,8 +1,8 @@
 //! Messages that waited for their contact window, or for a contact policy's word (`crate::contact`): rendered when they may
 //! leave, from the row as it is then.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use workflow_core::contact::CALL;
@@ -11,80 +11,46 @@ use workflow_core::kinds::DoneWhen;
 use workflow_core::program::StepNo;
 
 use super::as_engine;
-use super::batch::{Apart, Batch, CASE};
-use super::careful::{self, Careful, Suspect};
-use super::context;
-use super::failures::{blame_message, halving, one_by_one, put_off_messages};
-use super::members;
+use super::batch::{Batch, CASE};
+use super::careful::{Careful, Suspect};
+use super::duty::{self, Duty};
+use super::failures::{Due, blame_message, put_off};
 use super::work::Run;
-use super::{simulation, slow};
+use super::{context, members, simulation};
 use crate::contact;
 use crate::pg::spi::{self, Rows};
+use crate::pg::subtransaction::Failure;
 use crate::pg::types::{arg, array, array_of};
 use crate::settings;
 
 /// Works on one batch of messages whose window has opened. True if there were any.
 pub fn work(careful: Option<Careful>, run: &mut Run<'_>) -> bool {
-    let limit = settings::batch_size();
-    let limit = careful.map_or(limit, |_| limit.min(careful::BATCH));
-    let mut claimed: Vec<i64> = Vec::new();
-    let mut apart: Vec<Apart> = Vec::new();
-    let mut worked = false;
-    let result = run(&mut || {
-        as_engine(|| {
-            let mut batch = Batch::of(claim(context::now(), limit), "engine");
-            apart = batch.set_apart();
-            claimed = batch.cases.iter().map(|c| c.case.id).collect();
-            if let Some(careful) = careful {
-                let suspects: Vec<_> = claimed.iter().copied().map(Suspect::Messages).collect();
-                careful.note(&suspects);
-            } else {
-                worked = process(batch);
-            }
-        });
-    });
-    if let (Some(careful), Ok(())) = (careful, &result)
-        && !claimed.is_empty()
-    {
-        let worked = Cell::new(false);
-        careful::together(
-            careful,
-            run,
-            &claimed,
-            &|id| Suspect::Messages(*id),
-            &|ids| {
-                as_engine(|| worked.set(process(Batch::load_free(ids, "engine")) || worked.get()))
-            },
-            &|id, failure| blame_message(*id, failure),
-            &slow::takes_apart,
-        );
-        return worked.get();
-    }
-    match result {
-        Ok(()) if apart.is_empty() => worked,
-        Ok(()) => {
-            let work = |id| as_engine(|| alone(id));
-            one_by_one(run, &apart, None, &work, &blame_message, &put_off_messages) || worked
-        }
-        Err(failure) if failure.is_interrupt() => false,
-        // Whose it is may not be known: then it was a lock of ours that somebody holds.
-        Err(failure) if failure.takes_long() => slow::takes_apart(&failure),
-        Err(_) if claimed.is_empty() => false,
-        Err(_) => halving(
-            run,
-            &claimed,
-            &|ids| {
-                as_engine(|| process(Batch::load_free(ids, "engine")));
-            },
-            &|id, failure| blame_message(*id, failure),
-            &slow::takes_apart,
-        ),
-    }
+    duty::work(&mut Messages, careful, run).worked
 }
 
-/// Works on the messages of one case whose window has opened, if nobody else is at it. True if there were any.
-pub fn alone(case: i64) -> bool {
-    process(Batch::load_free(&[case], "engine"))
+/// Messages whose window has opened.
+pub struct Messages;
+
+impl Duty for Messages {
+    fn claim(&mut self, limit: i64) -> Batch {
+        Batch::of(claim(context::now(), limit), "engine")
+    }
+
+    fn process(batch: Batch) -> bool {
+        process(batch)
+    }
+
+    fn suspect(case: i64) -> Suspect {
+        Suspect::Messages(case)
+    }
+
+    fn blame(case: i64, failure: &Failure) {
+        blame_message(case, failure);
+    }
+
+    fn put_off(cases: &[i64], by: Duration) {
+        put_off(Due::Messages, cases, by);
+    }
 }
 
 /// Messages whose window has closed before anybody leased them wait for the next one. True if there were any.

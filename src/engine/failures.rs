@@ -3,13 +3,12 @@
 //! What is known to be a culprit, or to take long (`slow`), is worked on alone from the start. An error that says that the
 //! server is short of something is nobody's: when one after the other meets it, everything waits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use workflow_core::game::{CaseState, Mishap, TokenState};
 
-use super::batch::{Apart, Batch};
-use super::slow::{self, Lane};
+use super::batch::Batch;
 use super::work::Run;
 use super::{as_engine, awaited, careful};
 use crate::pg::spi;
@@ -70,83 +69,31 @@ fn halve<T>(
         && halve(run, right, work, blame, leave, shortages)
 }
 
-/// Works on cases one by one, for a while, until one has cost much time: those after it are left for the next tick. Those
-/// of a version that rests are put off by `postpone`. `note` writes down what is next, before that is begun. True if
-/// anything came of it; `work` says whether it did anything.
-pub fn one_by_one(
-    run: &mut Run<'_>,
-    apart: &[Apart],
-    note: Option<&dyn Fn(i64)>,
-    work: &dyn Fn(i64) -> bool,
-    blame: &dyn Fn(i64, &Failure),
-    postpone: &dyn Fn(&[i64], Duration),
-) -> bool {
-    let start = Instant::now();
-    let mut resting: Vec<i64> = Vec::new();
-    let mut rest = Duration::ZERO;
-    let (mut goes_on, mut worked) = (true, false);
-    for one in apart {
-        let lane = Lane::Version(one.version);
-        if let Some(more) = slow::rest_of(lane) {
-            rest = rest.max(more);
-            resting.push(one.case);
-            continue;
-        }
-        if !goes_on || start.elapsed() > slow::TURN {
-            continue;
-        }
-        if let Some(note) = note
-            && run(&mut || note(one.case)).is_err()
-        {
-            return worked;
-        }
-        let begun = Instant::now();
-        let mut did = false;
-        match run(&mut || did = work(one.case)) {
-            Ok(()) => {
-                slow::went_well(lane);
-                worked |= did;
-            }
-            Err(failure) if failure.is_interrupt() => return worked,
-            Err(failure) => {
-                if failure.takes_long() {
-                    slow::cost(lane, begun.elapsed());
-                }
-                goes_on = !failure.takes_long() && !failure.is_shortage();
-                worked |= run(&mut || blame(one.case, &failure)).is_ok();
-            }
-        }
-    }
-    if !resting.is_empty() {
-        worked |= run(&mut || as_engine(|| postpone(&resting, rest))).is_ok();
-    }
-    worked
+/// What may be due in a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Step runs.
+    Steps,
+    /// Messages that may be rendered now.
+    Messages,
 }
 
-/// Due step runs of these cases become due later, as far as nobody else is at the cases.
-pub fn put_off(cases: &[i64], by: Duration) {
+/// Has what is due in these cases wait longer, as far as nobody else is at the cases.
+pub fn put_off(what: Due, cases: &[i64], by: Duration) {
+    let (table, state, time) = match what {
+        Due::Steps => ("wf.case_steps", "scheduled", "run_at"),
+        Due::Messages => ("wf.outbox", "deferred", "not_before"),
+    };
+    let millis = i32::try_from(by.as_millis()).unwrap_or(i32::MAX);
     spi::query(
-        "WITH free AS MATERIALIZED (
-             SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id FOR UPDATE SKIP LOCKED)
-         UPDATE wf.case_steps AS t SET run_at = wf.now() + $2 * interval '1 millisecond'
-         FROM free AS f WHERE t.case_id = f.case_id AND t.state = 'scheduled' AND t.run_at <= wf.now()",
-        &[array(cases.iter().copied()), arg(millis(by))],
+        &format!(
+            "WITH free AS MATERIALIZED (
+                 SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id FOR UPDATE SKIP LOCKED)
+             UPDATE {table} AS w SET {time} = wf.now() + $2 * interval '1 millisecond'
+             FROM free AS f WHERE w.case_id = f.case_id AND w.state = '{state}' AND w.{time} <= wf.now()"
+        ),
+        &[array(cases.iter().copied()), arg(millis)],
     );
-}
-
-/// Messages of these cases that may be rendered now may be later, as far as nobody else is at the cases.
-pub fn put_off_messages(cases: &[i64], by: Duration) {
-    spi::query(
-        "WITH free AS MATERIALIZED (
-             SELECT c.case_id FROM wf.cases AS c WHERE c.case_id = ANY ($1) ORDER BY c.case_id FOR UPDATE SKIP LOCKED)
-         UPDATE wf.outbox AS o SET not_before = wf.now() + $2 * interval '1 millisecond'
-         FROM free AS f WHERE o.case_id = f.case_id AND o.state = 'deferred' AND o.not_before <= wf.now()",
-        &[array(cases.iter().copied()), arg(millis(by))],
-    );
-}
-
-fn millis(duration: Duration) -> i32 {
-    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// Counts a failure against the step run of a case that was being fired.
@@ -213,7 +160,7 @@ pub fn blame_case(case: i64, failure: &Failure) {
 pub fn blame_message(case: i64, failure: &Failure) {
     if failure.will_pass() {
         let pause = settings::retry_backoff();
-        as_engine(|| put_off_messages(&[case], pause));
+        as_engine(|| put_off(Due::Messages, &[case], pause));
         return;
     }
     as_engine(|| {

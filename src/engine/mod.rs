@@ -13,7 +13,8 @@
 //! * `erp_update`, `sql_call`: what steps do in the owner's name
 //! * `simulation`: what differs while the future is tried out
 //! * `chores`: what can wait, such as sealing history
-//! * `due`, `inbox`, `deferred`: the three kinds of work; `work`: one tick of all three
+//! * `inbox`, `due`, `deferred`: the three kinds of work; `duty`: what the last two go about in the same way; `work`: one
+//!   tick of all three
 //! * `failures`: what to do about errors; `slow`: what is worked on one by one because it takes long
 //! * `careful`: what is written down before it is begun, after something has ended a process
 
@@ -25,6 +26,7 @@ mod chores;
 pub mod context;
 pub mod deferred;
 mod due;
+mod duty;
 pub mod enrol;
 pub mod erp_update;
 pub mod failures;
