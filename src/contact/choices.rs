@@ -64,7 +64,14 @@ fn known_channel(channel: Option<&str>) -> String {
 }
 
 fn choose(choice: &str, parties: &[String], channel: &str, actor: &str, reason: Option<&str>) {
-    let now = now();
+    let args = [
+        array(parties.iter().map(String::as_str)),
+        arg(channel),
+        arg(choice),
+        arg(now()),
+        arg(actor),
+        optional(reason),
+    ];
     // A refusal is not undone by an address that bounces.
     spi::query(
         "INSERT INTO wf.contact_choices AS p (party, channel, choice, at, set_by, reason)
@@ -72,27 +79,13 @@ fn choose(choice: &str, parties: &[String], channel: &str, actor: &str, reason: 
          ON CONFLICT (party, channel) DO UPDATE
              SET choice = excluded.choice, at = excluded.at, set_by = excluded.set_by, reason = excluded.reason
              WHERE excluded.choice <> 'bounced' OR p.choice <> 'opt_out'",
-        &[
-            array(parties.iter().map(String::as_str)),
-            arg(channel),
-            arg(choice),
-            arg(now),
-            arg(actor),
-            optional(reason),
-        ],
+        &args,
     );
     spi::query(
         "INSERT INTO wf.contact_log (at, person, channel, event, address, actor, detail)
          SELECT $4, n.party, $2, $3, CASE WHEN n.party LIKE 'to:%' THEN pg_catalog.substr(n.party, 4) END, $5, $6
          FROM unnest($1::text[]) AS n (party)",
-        &[
-            array(parties.iter().map(String::as_str)),
-            arg(channel),
-            arg(choice),
-            arg(now),
-            arg(actor),
-            optional(reason),
-        ],
+        &args,
     );
 }
 
