@@ -15,7 +15,7 @@ use workflow_core::game::Facts;
 use crate::accounts::exclusive;
 use crate::engine::batch::{Batch, new_case};
 use crate::engine::enrol::{Place, account, free_for_call};
-use crate::engine::reads::Question;
+use crate::engine::question::Question;
 use crate::engine::starting::{Start, start};
 use crate::engine::versions::{Version, find_workflow};
 use crate::pg::raise::raise;

@@ -16,7 +16,7 @@ use super::awaited::hush_new;
 use super::batch::{Batch, new_case};
 use super::enrol::{Place, account, free_for_call};
 use super::members;
-use super::reads::Question;
+use super::question::Question;
 use super::starting::{self, Start};
 use super::versions::{Version, find_workflow, version};
 use crate::accounts::exclusive;

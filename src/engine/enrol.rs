@@ -7,7 +7,7 @@ use workflow_core::document::{Again, Runs};
 use workflow_core::game::{Facts, STOPPED};
 
 use super::batch::{Batch, new_case};
-use super::reads::Question;
+use super::question::Question;
 use super::starting;
 use super::versions::{Version, find_workflow};
 use crate::accounts::{exclusive, together};

@@ -5,13 +5,9 @@ use std::collections::HashSet;
 
 use workflow_core::program::StepNo;
 
-use super::reads::Question;
+use super::question::{self, GROUP, Question, WHOSE};
 use super::versions::Version;
-use crate::pg::acting::as_user;
-use crate::pg::limit::limited;
 use crate::pg::raise::internal;
-use crate::pg::spi::Plan;
-use crate::pg::types::{ToArg, array, array_of};
 use crate::subjects::subject::Subject;
 
 /// The statement of an update step over a group of keys. `wf_lock` takes the rows that are free; the update then
@@ -24,14 +20,11 @@ pub fn update_sql(subject: &Subject, writes: &[(&str, &str)]) -> String {
     let relation = subject.table_sql();
     format!(
         "WITH wf_asked AS (
-             SELECT * FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]),
-                                      pg_catalog.unnest($2::pg_catalog.jsonb[]),
-                                      pg_catalog.unnest($3::pg_catalog.jsonb[]))
-                           WITH ORDINALITY AS k(wf_key, vars, answers, wf_ord)),
+             SELECT * FROM {GROUP}),
          wf_lock AS MATERIALIZED (
              SELECT k.* FROM {relation} AS t JOIN wf_asked AS k ON {join} FOR UPDATE OF t SKIP LOCKED)
          UPDATE {relation} AS t SET {set} FROM wf_lock AS k WHERE {join}
-         RETURNING k.wf_ord::pg_catalog.int4",
+         RETURNING {WHOSE}",
         join = subject.table_join_condition("t", "k.wf_key"),
         set = set.join(", "),
     )
@@ -47,21 +40,6 @@ pub fn write(version: &Version, step: StepNo, questions: &[Question<'_>]) -> Has
         return (0..questions.len()).collect();
     }
     let sql = update_sql(&version.subject, &step.kind.writes());
-    let args = [
-        array(questions.iter().map(|q| q.key)),
-        array_of(questions.iter().map(|q| q.vars)),
-        array_of(questions.iter().map(|q| q.answers.as_deref())),
-    ];
-    let rows = limited(version.id, Some(step.no), || {
-        as_user(version.owner, || {
-            let plan = Plan::prepare(
-                &sql,
-                &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
-            );
-            plan.execute(&args)
-        })
-    });
-    rows.iter()
-        .filter_map(|row| usize::try_from(row.must::<i32>(1) - 1).ok())
-        .collect()
+    let rows = question::run(version, step.no, &sql, questions);
+    rows.iter().map(question::index).collect()
 }

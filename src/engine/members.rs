@@ -12,7 +12,7 @@ use workflow_core::game::{Effects, Look, Member, MemberRow};
 use workflow_core::program::{Program, Read};
 
 use super::batch::{Batch, Loaded, questions};
-use super::reads::Question;
+use super::question::Question;
 use super::versions::Version;
 use crate::outbox::recalled::{self, Recall};
 use crate::pg::spi;

@@ -2,6 +2,7 @@
 //!
 //! * `context`: the clock, zones and calendars that the rules ask for
 //! * `versions`: published versions, compiled, kept by id
+//! * `question`: what users' SQL is asked about a group of cases, and how it runs
 //! * `reads`: what the database says about subjects' rows, as the workflow's owner
 //! * `known`: which of that a batch has at hand
 //! * `batch`: cases loaded under their locks, and the waves of firing
@@ -35,6 +36,7 @@ mod known;
 pub mod members;
 mod milestones;
 pub mod partitions;
+pub mod question;
 pub mod reads;
 pub mod run_due;
 mod sections;

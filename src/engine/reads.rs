@@ -12,22 +12,13 @@ use workflow_core::program::{Read, START, StepNo};
 use workflow_core::row::{Columns, Row};
 use workflow_core::{Error, ErrorCode};
 
+use super::question::{self, GROUP, Question, TYPES, WHOSE};
 use super::versions::Version;
 use crate::pg::acting::as_user;
 use crate::pg::limit::limited;
 use crate::pg::raise::raise;
 use crate::pg::spi::Kept;
-use crate::pg::types::{ToArg, array, array_of};
 use crate::subjects::subject::{Subject, column_expression, value_expression};
-
-/// One case's part of a read: its subject's key and what conditions may look at besides the row.
-pub struct Question<'a> {
-    pub key: &'a str,
-    /// JSON text.
-    pub vars: Option<&'a str>,
-    /// JSON text.
-    pub answers: Option<String>,
-}
 
 /// The answers for a group, in the order of its questions.
 pub struct Answers {
@@ -178,7 +169,7 @@ pub struct ReadPlan {
 /// The query of a read over a group of keys. Conditions stand on lines of their own, so that a comment in one ends
 /// with it; `IS TRUE` makes NULL false and insists on boolean.
 pub fn read_sql(subject: &Subject, read: &Read, columns: &Columns) -> String {
-    let mut select = String::from("k.wf_ord::pg_catalog.int4, d.wf_found IS NOT NULL");
+    let mut select = format!("{WHOSE}, d.wf_found IS NOT NULL");
     for condition in &read.conditions {
         select.push_str(&format!(", (\n{condition}\n) IS TRUE"));
     }
@@ -194,9 +185,7 @@ pub fn read_sql(subject: &Subject, read: &Read, columns: &Columns) -> String {
     }
     format!(
         "SELECT {select}
-         FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.jsonb[]),
-                         pg_catalog.unnest($3::pg_catalog.jsonb[]))
-              WITH ORDINALITY AS k(wf_key, vars, answers, wf_ord)
+         FROM {GROUP}
          LEFT JOIN (SELECT true AS wf_found, s.* FROM {} AS s) AS d ON {}",
         subject.details,
         subject.join_condition("d", "k.wf_key")
@@ -246,8 +235,7 @@ impl ReadPlan {
         all.columns.dedup();
         let columns = Rc::new(read_columns(subject, &all));
         let sql = read_sql(subject, &all, &columns);
-        let types = [<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID];
-        let plan = as_user(owner, || Kept::prepare(sql, types.to_vec()));
+        let plan = as_user(owner, || Kept::prepare(sql, TYPES.to_vec()));
         Self {
             version,
             is_volatile: plan.is_volatile(),
@@ -261,11 +249,7 @@ impl ReadPlan {
 
     /// Answers a group of questions with one query, as the workflow's owner.
     pub fn ask(self: &Rc<Self>, questions: &[Question<'_>]) -> Answers {
-        let args = [
-            array(questions.iter().map(|q| q.key)),
-            array_of(questions.iter().map(|q| q.vars)),
-            array_of(questions.iter().map(|q| q.answers.as_deref())),
-        ];
+        let args = question::args(questions);
         let step = match self.parts[..] {
             [(step, _)] if step != START => Some(step),
             _ => None,
@@ -282,7 +266,7 @@ impl ReadPlan {
         };
         let mut seen = vec![false; questions.len()];
         for row in rows.iter() {
-            let index = usize::try_from(row.must::<i32>(1) - 1).unwrap_or(0);
+            let index = question::index(row);
             if std::mem::replace(&mut seen[index], true) {
                 more_than_one(questions[index].key);
             }

@@ -2,13 +2,10 @@
 
 use workflow_core::program::StepNo;
 
-use super::reads::Question;
+use super::question::{self, GROUP, Question, WHOSE};
 use super::versions::Version;
-use crate::pg::acting::as_user;
 use crate::pg::limit::limited;
 use crate::pg::raise::{internal, raise_as};
-use crate::pg::spi::Plan;
-use crate::pg::types::{ToArg, array, array_of};
 use crate::subjects::subject::Subject;
 
 /// How many characters the result of a call may have: it is kept with the case.
@@ -24,10 +21,8 @@ pub fn call_sql(subject: &Subject, call: &str, json: bool) -> String {
     };
     format!(
         // No more of it than shows that it is too long: a batch of such results would not fit into memory.
-        "SELECT k.wf_ord::pg_catalog.int4, pg_catalog.left({result}, {})
-         FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.jsonb[]),
-                         pg_catalog.unnest($3::pg_catalog.jsonb[]))
-              WITH ORDINALITY AS k(wf_key, vars, answers, wf_ord)
+        "SELECT {WHOSE}, pg_catalog.left({result}, {})
+         FROM {GROUP}
          JOIN (SELECT s.* FROM {} AS s) AS d ON {}",
         LONGEST + 1,
         subject.details,
@@ -47,23 +42,9 @@ pub fn call(version: &Version, step: StepNo, questions: &[Question<'_>]) -> Vec<
         return results;
     }
     let sql = call_sql(&version.subject, call.sql, call.into.is_some());
-    let args = [
-        array(questions.iter().map(|q| q.key)),
-        array_of(questions.iter().map(|q| q.vars)),
-        array_of(questions.iter().map(|q| q.answers.as_deref())),
-    ];
-    let rows = limited(version.id, Some(step), || {
-        as_user(version.owner, || {
-            let plan = Plan::prepare(
-                &sql,
-                &[<&str>::ARRAY_OID, <&str>::ARRAY_OID, <&str>::ARRAY_OID],
-            );
-            plan.execute(&args)
-        })
-    });
+    let rows = question::run(version, step, &sql, questions);
     for row in rows.iter() {
-        let index = usize::try_from(row.must::<i32>(1) - 1).unwrap_or(0);
-        if let Some(result) = results.get_mut(index) {
+        if let Some(result) = results.get_mut(question::index(row)) {
             *result = row.get(2);
             if result
                 .as_ref()
