@@ -4,7 +4,7 @@
 use workflow_core::contact::{CALL, Policy, Question, Reach, Verdict, zones_of};
 use workflow_core::game::{Case, CaseState, Env, Event, Facts};
 use workflow_core::kinds::{Channel, DoneWhen};
-use workflow_core::program::{CompiledStep, StepNo};
+use workflow_core::program::{CompiledStep, START, StepNo};
 use workflow_core::{Error, ErrorCode};
 
 use super::known::{Asked, Persons};
@@ -155,7 +155,8 @@ fn whom(
         match case.state {
             CaseState::Completed => case.subject_changed_after_end(&facts, &mut batch.effects),
             CaseState::Running => {
-                if case.stop_before_sending(&facts, &env, &mut batch.effects) {
+                let step = step.map_or(START, |step| step.no);
+                if case.stays_here(step, one.visit, &facts, &env, &mut batch.effects) {
                     continue;
                 }
             }

@@ -218,7 +218,7 @@ fn open(batch: &mut Batch, step: StepNo, waiting: &[Waiting], out: &mut Opened) 
         if case.state != CaseState::Running {
             continue;
         }
-        if case.stop_before_sending(&facts, &env, &mut batch.effects) {
+        if case.stays_here(step, waiting.visit, &facts, &env, &mut batch.effects) {
             continue;
         }
         let rendered = case

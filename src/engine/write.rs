@@ -33,6 +33,7 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
     members::write(&cases, &effects, now);
     messages(&cases, &effects, now);
     suppressions(&effects, now);
+    reconsidered(&effects, now);
     crate::holds::write(&effects, now);
     crate::contact::write(&effects, &actor, now);
     notes(&effects, &actor, now);
@@ -334,6 +335,30 @@ fn suppressions(effects: &Effects, now: DateTime<Utc>) {
             arg(now),
         ],
     );
+}
+
+/// Messages that nobody has fetched wait to be looked at, as if their window were just opening.
+fn reconsidered(effects: &Effects, now: DateTime<Utc>) {
+    let all = &effects.reconsidered;
+    if all.is_empty() {
+        return;
+    }
+    recalled::change(
+        Recall::Text,
+        "SELECT o.message_id, NULL::text AS reason
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
+         JOIN wf.outbox AS o ON o.case_id = n.case_id AND o.step_no = n.step_no AND o.visit = n.visit
+              AND o.version_id IS NULL
+         WHERE o.state = 'queued'",
+        "state = 'deferred', not_before = greatest(o.not_before, $4)",
+        &[
+            array(all.iter().map(|r| r.0)),
+            array(all.iter().map(|r| r.1)),
+            array(all.iter().map(|r| r.2)),
+            arg(now),
+        ],
+    );
+    wake::on_commit();
 }
 
 fn notes(effects: &Effects, actor: &str, now: DateTime<Utc>) {

@@ -1,6 +1,6 @@
 //! S6: partial payments, tolerance, and credit that has not been allocated.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use workflow_engine_tests::{TestDb, document, edited};
 
 use super::*;
@@ -23,8 +23,33 @@ fn s06_within_the_tolerance_a_case_ends_as_paid() {
     assert_eq!(db.lease(), []);
 }
 
-/// Main outreach before whose letter a task comes up if the account has credit that has not been allocated.
+/// The task that comes up before the letter of main outreach if the account has credit that has not been allocated.
+fn allocate_credit() -> Value {
+    json!({"name": "allocate credit", "kind": "task", "description": "Allocate the credit", "participant": "clerk",
+           "due": {"anchor": "previous_done", "business_days": 2}})
+}
+
+/// The steps of main outreach that lead to its letter, and where among them it is.
+fn escalation(outreach: &mut Value) -> (&mut Vec<Value>, usize) {
+    let steps = outreach["phases"][2]["steps"]
+        .as_array_mut()
+        .expect("steps");
+    let letter = steps.iter().position(|s| s["name"] == "final notice");
+    (steps, letter.expect("the letter"))
+}
+
+/// Main outreach with a condition on the task.
 fn with_credit() -> TestDb {
+    outreach_with_credit(&edited(document(MAIN_OUTREACH), |doc| {
+        let mut task = allocate_credit();
+        task["when"] = "unallocated_credit > 0".into();
+        let (steps, letter) = escalation(doc);
+        steps.insert(letter, task);
+    }))
+}
+
+/// A case of main outreach that has come as far as its letter, which is due on 2026-06-01.
+fn outreach_with_credit(outreach: &Value) -> TestDb {
     let mut db = TestDb::new();
     db.exec(
         "CREATE TABLE credit (customer_id integer PRIMARY KEY, amount numeric NOT NULL);
@@ -33,14 +58,7 @@ fn with_credit() -> TestDb {
          SELECT wf.bind_subject('invoice', 'public.invoice', key => 'id', details => 'public.invoice_and_credit',
                 email => 'email', phone => 'phone', address => 'address', locale => 'locale', time_zone => 'time_zone')",
     );
-    let outreach = edited(document(MAIN_OUTREACH), |doc| {
-        let steps = doc["phases"][2]["steps"].as_array_mut().expect("steps");
-        let at = steps.iter().position(|s| s["name"] == "final notice");
-        let allocate = json!({"name": "allocate credit", "kind": "task", "description": "Allocate the credit",
-            "when": "unallocated_credit > 0", "participant": "clerk", "due": {"anchor": "previous_done", "business_days": 2}});
-        steps.insert(at.expect("the letter"), allocate);
-    });
-    db.install(&outreach);
+    db.install(outreach);
     db.clock("2026-05-04 09:12");
     db.invoice(1, "2026-04-01", "1000.00");
     db.run_due();
@@ -84,5 +102,31 @@ fn s06_allocated_elsewhere_the_letter_leaves() {
 fn s06_without_credit_the_letter_leaves_at_once() {
     let mut db = with_credit();
     db.at("2026-06-01 08:00");
+    assert_eq!(db.send()[0].channel, "letter");
+}
+
+#[test]
+fn s06_credit_that_comes_while_the_letter_waits_for_its_hour_holds_it_back() {
+    let mut db = outreach_with_credit(&edited(document(MAIN_OUTREACH), |doc| {
+        doc["milestones"] = json!([
+            {"while": "unallocated_credit = 0", "step": "final notice", "otherwise": "allocate credit"}
+        ]);
+        let mut task = allocate_credit();
+        task["next"] = "final notice".into();
+        let (steps, letter) = escalation(doc);
+        steps.insert(letter + 1, task);
+        steps[letter]["next"] = "call".into();
+    }));
+    db.at("2026-06-01 00:00");
+    db.expect(
+        "SELECT state, leaves FROM probe.outbox() WHERE channel = 'letter'",
+        &["deferred | Mon 2026-06-01 08:00"],
+    );
+    db.exec("INSERT INTO credit VALUES (1, 1000)");
+    db.at("2026-06-01 08:00");
+    assert_eq!(db.lease(), []);
+    db.expect("SELECT step FROM probe.tasks()", &["allocate credit"]);
+    db.exec("UPDATE credit SET amount = 0");
+    db.settle("allocate credit", None);
     assert_eq!(db.send()[0].channel, "letter");
 }

@@ -1,6 +1,7 @@
 //! Contact policies: windows, zones, limits, opt-outs, channels that take turns, and the switch that stops everything.
 
 mod choices;
+mod last_look;
 mod limits;
 mod switch;
 

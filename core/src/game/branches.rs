@@ -136,13 +136,18 @@ impl Case {
     /// Withdraws one step run: its task goes away, its message stays here unless it has been handed over.
     pub(super) fn withdraw(&mut self, index: usize, outcome: &str, why: &str, out: &mut Effects) {
         let token = self.tokens.remove(index);
+        self.keep_message(&token, why, out);
         let detail = json!({ "reason": why }).to_string();
         self.take_off(&token, Some(outcome), Some(detail), out);
+    }
+
+    /// The message of a step run that is over in another way does not leave, if it has one.
+    pub(super) fn keep_message(&self, token: &Token, reason: &str, out: &mut Effects) {
         if token.state == TokenState::Sending {
             out.suppressions.push(Suppression {
                 case_id: self.id,
                 step: Some((token.step, token.visit)),
-                reason: why.to_owned(),
+                reason: reason.to_owned(),
             });
         }
     }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
-use super::effects::{Effects, Event, Suppression, TaskMove};
+use super::effects::{Effects, Event, TaskMove};
 use super::enter::{LATE_CANCEL, LATE_SKIP, LATE_START};
 use super::states::{CaseState, TokenState};
 use super::{Env, Facts};
@@ -426,13 +426,7 @@ impl Case {
             .detail(self.where_it_stands())
             .hint("Settle, skip or advance the steps that these branches stand on."));
         }
-        if token.state == TokenState::Sending {
-            out.suppressions.push(Suppression {
-                case_id: self.id,
-                step: Some((token.step, token.visit)),
-                reason: "step skipped".to_owned(),
-            });
-        }
+        self.keep_message(token, "step skipped", out);
         if self.awaits_cases(&self.tokens[index]) {
             out.awaited_by.push(self.id);
         }

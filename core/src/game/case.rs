@@ -365,11 +365,7 @@ impl Case {
     pub fn message_unrenderable(&mut self, index: usize, mishap: &Mishap<'_>, out: &mut Effects) {
         let token = &mut self.tokens[index];
         token.attempts = token.attempts.saturating_add(1);
-        out.suppressions.push(Suppression {
-            case_id: self.id,
-            step: Some((token.step, token.visit)),
-            reason: "could not be rendered".to_owned(),
-        });
+        self.keep_message(&self.tokens[index], "could not be rendered", out);
         self.park(index, mishap, out);
     }
 
@@ -407,12 +403,8 @@ impl Case {
         for token in std::mem::take(&mut self.tokens) {
             self.take_off(&token, reason, None, out);
             // A completed case withdraws the messages of steps that were still open; those of finished steps go out.
-            if state == CaseState::Completed && token.state == TokenState::Sending {
-                out.suppressions.push(Suppression {
-                    case_id: self.id,
-                    step: Some((token.step, token.visit)),
-                    reason: outcome.to_owned(),
-                });
+            if state == CaseState::Completed {
+                self.keep_message(&token, outcome, out);
             }
         }
         if state == CaseState::Cancelled {

@@ -352,6 +352,8 @@ pub struct Effects {
     pub notifications: Vec<NotificationRow>,
     pub assignments: Vec<AssignmentRow>,
     pub suppressions: Vec<Suppression>,
+    /// Step runs whose messages are looked at once more before they leave, unless a sender has them: (case, step, visit).
+    pub reconsidered: Vec<(i64, StepNo, i16)>,
     pub quiets: Vec<Quiet>,
     pub arrivals: Vec<Arrival>,
     pub strategies: Vec<StrategyRow>,

@@ -10,7 +10,7 @@ use super::{Env, Facts};
 use crate::Error;
 use crate::contact::CALL;
 use crate::kinds::{Channel, DoneWhen, Firing, Then};
-use crate::program::{CompiledStep, START, inline_name};
+use crate::program::{CompiledStep, START, StepNo, inline_name};
 
 /// What the shell has to do next about a fired token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum Fired {
 pub(super) const UNDELIVERABLE: &str = "undeliverable";
 /// The outcome of a message step that went well.
 pub(super) const SENT: &str = "sent";
+
+/// Why a step was left out whose `when` does not hold.
+const NOT_MET: &str = "condition not met";
 
 /// Why a case ended when its subject's row is gone.
 pub(super) const SUBJECT_GONE: &str = "subject gone";
@@ -60,20 +63,9 @@ impl Case {
         if self.comes_second(index, step) || self.is_out_of_turn(index, step, facts, env, out) {
             return Fired::Moved;
         }
-        let conditions = facts.conditions.get(program.stops().len()..).unwrap_or(&[]);
-        let conditions = self.ceases_first(step, conditions, facts, env, out);
-        let Some(mut conditions) = conditions else {
+        let Some(conditions) = self.called_for(index, step, facts, env, out) else {
             return Fired::Moved;
         };
-        if step.when.is_some()
-            && let Some((holds, own)) = conditions.split_first()
-        {
-            if !*holds {
-                self.pass_over(index, "condition not met", facts, env, out);
-                return Fired::Moved;
-            }
-            conditions = own;
-        }
         if step.section.is_some() && self.waits_outside(index, step, out) {
             return Fired::Moved;
         }
@@ -123,10 +115,37 @@ impl Case {
         true
     }
 
-    /// Looks at the row once more before a message that has waited leaves: a case whose subject is gone or paid ends
-    /// instead, or goes on with its other rows. True if it did.
-    pub fn stop_before_sending(
+    /// Whether the row calls for a step: its milestones hold, and its `when`. Otherwise the case leaves it. The conditions of
+    /// the step's own kind, if it does; `facts` answers `Program::step_read`.
+    fn called_for<'f>(
         &mut self,
+        index: usize,
+        step: &CompiledStep,
+        facts: &Facts<'f>,
+        env: &Env<'_>,
+        out: &mut Effects,
+    ) -> Option<&'f [bool]> {
+        let stops = self.program.stops().len();
+        let conditions = facts.conditions.get(stops..).unwrap_or(&[]);
+        let conditions = self.ceases_first(step, conditions, facts, env, out)?;
+        match (&step.when, conditions.split_first()) {
+            (Some(_), Some((true, own))) => Some(own),
+            (Some(_), Some((false, _))) => {
+                self.keep_message(&self.tokens[index], NOT_MET, out);
+                self.pass_over(index, NOT_MET, facts, env, out);
+                None
+            }
+            _ => Some(conditions),
+        }
+    }
+
+    /// Looks at the row once more before a message that has waited leaves. What had to hold for it to be made still has to: a
+    /// case whose subject is gone or paid ends instead, or goes on with its other rows; one that the row no longer calls for
+    /// the step leaves it. True if it did; `facts` answers `Program::step_read`.
+    pub fn stays_here(
+        &mut self,
+        step: StepNo,
+        visit: i16,
         facts: &Facts<'_>,
         env: &Env<'_>,
         out: &mut Effects,
@@ -135,7 +154,14 @@ impl Case {
             self.stop(SUBJECT_GONE, env, out);
             return true;
         }
-        self.stop_if_due(facts, env, out)
+        if self.stop_if_due(facts, env, out) {
+            return true;
+        }
+        let program = self.program.clone();
+        match (self.sending(step, visit), program.step(step)) {
+            (Some(index), Some(step)) => self.called_for(index, step, facts, env, out).is_none(),
+            _ => false,
+        }
     }
 
     /// Leaves a step out and goes on with its `next`.

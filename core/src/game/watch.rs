@@ -33,7 +33,22 @@ impl Case {
         for index in 0..self.tokens.len() {
             self.replan(index, facts, env, out);
         }
+        self.reconsider_messages(out);
         self.look_again(env);
+    }
+
+    /// Messages of steps with a condition: it may no longer hold.
+    fn reconsider_messages(&self, out: &mut Effects) {
+        let sending = self
+            .tokens
+            .iter()
+            .filter(|t| t.state == TokenState::Sending);
+        let conditional = sending.filter(|token| {
+            let step = self.program.step(token.step);
+            step.is_some_and(|step| step.when.is_some())
+        });
+        out.reconsidered
+            .extend(conditional.map(|token| (self.id, token.step, token.visit)));
     }
 
     /// The same for a case that has ended with messages still here: what its subject no longer calls for stays here.
