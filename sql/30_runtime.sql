@@ -135,14 +135,14 @@ CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'que
 -- For leases that ran out at the last attempt. Most messages are leased once and never get into it.
 CREATE INDEX outbox_leased_again ON wf.outbox (not_before) WHERE state = 'leased' AND attempts > 1;
 
--- Messages that a lease was just taking, and had not committed, when they were withdrawn or had to be written anew. The next
--- lease sees to those that were not taken after all. Nearly always empty.
+-- Messages that a sender had in hand, or a lease was just taking, when they were withdrawn or had to be written anew: what becomes
+-- of those that come back (not taken after all, failed, lease run out). Few rows, and those not for long.
 CREATE TABLE wf.recalled (
     message_id bigint PRIMARY KEY,
     what       text NOT NULL CHECK (what IN ('withhold', 'list', 'text')),
     reason     text
 );
-COMMENT ON TABLE wf.recalled IS 'Messages that a lease was just taking when they were withdrawn or to be written anew: what becomes of them if it is undone.';
+COMMENT ON TABLE wf.recalled IS 'Messages that a sender had in hand when they were withdrawn or to be written anew: what becomes of them should they come back.';
 COMMENT ON COLUMN wf.recalled.what IS 'withhold: it must not leave; list: it lists other rows now; text: its text has changed, which matters only if no sender has had it.';
 
 -- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05), each with

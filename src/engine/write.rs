@@ -312,7 +312,7 @@ fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
     wake::on_commit();
 }
 
-/// Messages that a sender is just leasing are passed over: they have been handed over before this.
+/// Messages that a sender has, or is just leasing, were handed over before this; they are withheld should they come back.
 fn suppressions(effects: &Effects, now: DateTime<Utc>) {
     if effects.suppressions.is_empty() {
         return;
@@ -325,7 +325,7 @@ fn suppressions(effects: &Effects, now: DateTime<Utc>) {
                       unnest($3::int2[]) AS visit, unnest($4::text[]) AS reason) AS n
          JOIN wf.outbox AS o ON o.case_id = n.case_id
               AND (n.step_no IS NULL OR (o.step_no = n.step_no AND o.visit = n.visit AND o.version_id IS NULL))
-         WHERE o.state IN ('deferred', 'queued')",
+         WHERE o.state IN ('deferred', 'queued', 'leased')",
         "state = 'suppressed', reason = f.reason, finished_at = $5",
         &[
             array(all.iter().map(|s| s.case_id)),

@@ -89,7 +89,7 @@ fn lease_messages(
             senders::refuse("a lease", channel, caller);
         }
         channels.retain(|channel| gate.lets_in(channel));
-        report::give_up_expired();
+        report::give_up_expired(gate.recalls());
         if gate.recalls() {
             recalled::settle();
         }

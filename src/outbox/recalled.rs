@@ -1,6 +1,7 @@
-//! Messages that a lease was just taking when they were to stay here. Whoever withdraws a message passes over such a one: it
-//! has been handed over before. But a lease can be undone, and then nobody has had it. So what was to become of it is
-//! remembered, and done by the next lease before it hands anything out.
+//! Messages that a sender had in hand, or a lease was just taking, when they were to stay here. Whoever withdraws a message
+//! passes over such a one: it has been handed over before. But a lease can be undone, run out, or end with the word that it did
+//! not work. So what was to become of the message then is remembered, and done as soon as it is back, before it is handed out
+//! again.
 
 use crate::pg::spi::{self, Arg};
 use crate::pg::types::array;
@@ -27,9 +28,9 @@ impl Recall {
     }
 }
 
-/// Changes messages that nobody has in hand, and remembers those that a lease is just taking. `found` is a query for their
-/// `message_id` and `reason` from wf.outbox AS o, which are deferred or queued; `set` says what they become, with `f` for
-/// what was found.
+/// Changes messages that nobody has in hand, and remembers those that are leased or that a lease is just taking. `found` is a
+/// query for their `message_id` and `reason` from wf.outbox AS o; `set` says what those become that are deferred or queued, with
+/// `f` for what was found.
 pub fn change(what: Recall, found: &str, set: &str, args: &[Arg]) {
     let sql = format!(
         "WITH found AS MATERIALIZED ({found}),
@@ -68,15 +69,17 @@ pub fn change(what: Recall, found: &str, set: &str, args: &[Arg]) {
     spi::query(&sql, &all);
 }
 
-/// Before a lease: does what is remembered about messages that nobody has taken after all, and forgets about those that have
-/// left.
+/// Does what is remembered about messages that are back: nobody has taken them after all, their sender has given them back, or
+/// their lease has run out. Forgets about those that have left.
 pub fn settle() {
     let rows = spi::query(
         "SELECT r.message_id FROM wf.recalled AS r JOIN wf.outbox AS o ON o.message_id = r.message_id
-         WHERE o.state <> 'leased' ORDER BY r.message_id LIMIT 1000 FOR UPDATE OF r, o SKIP LOCKED",
+         WHERE o.state <> 'leased' OR o.not_before <= wf.now()
+         ORDER BY r.message_id LIMIT 1000 FOR UPDATE OF r, o SKIP LOCKED",
         &[],
     );
     let messages: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();
+    // One whose lease has run out may have arrived: it is withheld, but does not become another one.
     spi::query(
         "UPDATE wf.outbox AS o
          SET state = CASE r.what WHEN 'withhold' THEN 'suppressed' ELSE 'deferred' END::wf.message_state,
@@ -87,8 +90,9 @@ pub fn settle() {
              idempotency_key = CASE WHEN r.what = 'list' AND o.attempts > 0 THEN pg_catalog.gen_random_uuid()
                                     ELSE o.idempotency_key END
          FROM wf.recalled AS r
-         WHERE r.message_id = ANY ($1) AND o.message_id = r.message_id AND o.state IN ('deferred', 'queued')
-           AND (r.what <> 'text' OR o.attempts = 0)",
+         WHERE r.message_id = ANY ($1) AND o.message_id = r.message_id
+           AND CASE o.state WHEN 'leased' THEN r.what = 'withhold'
+                            ELSE o.state IN ('deferred', 'queued') AND (r.what <> 'text' OR o.attempts = 0) END",
         &[array(messages.iter().copied())],
     );
     spi::query(

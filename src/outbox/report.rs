@@ -10,6 +10,7 @@ use workflow_core::game::Event;
 use workflow_core::kinds::DoneWhen;
 use workflow_core::{Error, ErrorCode};
 
+use super::recalled;
 use super::senders::{CHANNELS_OF, asked_for, refuse};
 use super::{after, retry_pause};
 use crate::api::{act, act_only, actor, given, now};
@@ -57,12 +58,12 @@ fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<S
     as_engine(|| {
         let cases = lock_cases_of(&ids, caller);
         let provider = |i: usize| providers.get(i).cloned().flatten();
-        // A lease that ran out does not matter: the message has gone.
+        // Neither a lease that ran out matters, nor what has become of the message since: it has gone.
         let rows = spi::query(
             "UPDATE wf.outbox AS o
              SET state = 'sent', finished_at = $3, provider_id = n.provider_id, reason = NULL
              FROM (SELECT unnest($1::bigint[]) AS message_id, unnest($2::text[]) AS provider_id) AS n
-             WHERE o.message_id = n.message_id AND o.state IN ('leased', 'queued', 'dead') AND o.attempts > 0
+             WHERE o.message_id = n.message_id AND o.state IN ('leased', 'queued', 'suppressed', 'dead') AND o.attempts > 0
              RETURNING o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit",
             &[
                 array(ids.iter().copied()),
@@ -120,6 +121,7 @@ fn fail_messages(
             ],
         );
         crate::holds::keep_quiet(&cases);
+        recalled::settle();
         bury(&cases, &dead, &error, &actor);
         i32::try_from(again.len() + dead.len()).unwrap_or(i32::MAX)
     })
@@ -163,14 +165,20 @@ fn report_delivery(message_id: Option<i64>, status: Option<String>, detail: Opti
     });
 }
 
-/// Messages whose sender died at the last attempt: nobody will say so, so the next lease does.
-pub fn give_up_expired() {
+/// Messages whose sender died at the last attempt: nobody will say so, so the next lease does. Those that were recalled
+/// meanwhile, if there are any, are not to be given up but withheld.
+pub fn give_up_expired(recalls: bool) {
     let max = settings::max_attempts();
     // With one attempt only, every lease is the last one; otherwise the index has just those that matter.
     let again = if max > 1 { "AND o.attempts > 1" } else { "" };
+    let wanted = if recalls {
+        "AND NOT EXISTS (SELECT FROM wf.recalled AS r WHERE r.message_id = o.message_id OFFSET 0)"
+    } else {
+        ""
+    };
     let sql = format!(
         "SELECT o.message_id FROM wf.outbox AS o
-         WHERE o.state = 'leased' AND o.not_before <= $2 AND o.attempts >= $1 {again} LIMIT 1000"
+         WHERE o.state = 'leased' AND o.not_before <= $2 AND o.attempts >= $1 {again} {wanted} LIMIT 1000"
     );
     let rows = spi::query(&sql, &[arg(max), arg(now())]);
     let ids: Vec<i64> = rows.iter().map(|row| row.must(1)).collect();

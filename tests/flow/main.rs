@@ -1,11 +1,12 @@
 //! Where cases go: joins, events and signals, the first of several, cancelling.
-//! * `linked`: cases that start others  * `sub`: cases that others wait for  * `milestones`  * `sections`  * `page`: the page on steps, which runs
+//! * `linked`: cases that start others  * `sub`: cases that others wait for  * `milestones`  * `sections`  * `page`: the page on steps, which runs  * `withdrawn`: messages on their way
 
 mod linked;
 mod milestones;
 mod page;
 mod sections;
 mod sub;
+mod withdrawn;
 
 use serde_json::{Value, json};
 use workflow_engine_tests::{TestDb, invoice_workflow};

@@ -183,14 +183,14 @@ fn changed(subject_id: i32, keys: &[&str], enrol: &Enrol) -> Vec<String> {
     busy
 }
 
-/// Cases that have ended while a message of theirs (`done_when: queued`) still waits for its sender.
+/// Cases that have ended while a message of theirs (`done_when: queued`) still waits for its sender, or may come back from it.
 fn ended_with_messages(subject_id: i32, keys: &[&str]) -> Vec<i64> {
     let rows = spi::query(
         "SELECT DISTINCT o.case_id
          FROM unnest($2::text[]) AS k(key)
          JOIN wf.case_subjects AS s ON s.subject_id = $1 AND s.key = k.key AND s.departure IS NULL
          JOIN wf.cases AS c ON c.case_id = s.case_id AND c.ended_at IS NOT NULL
-         JOIN wf.outbox AS o ON o.case_id = s.case_id AND o.state = 'queued'",
+         JOIN wf.outbox AS o ON o.case_id = s.case_id AND o.state IN ('queued', 'leased')",
         &[arg(subject_id), array(keys.iter().copied())],
     );
     rows.iter().map(|row| row.must(1)).collect()
