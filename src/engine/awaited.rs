@@ -132,7 +132,8 @@ fn look_at_awaited(batch: &mut Batch, waiting: &[i64]) {
     }
 }
 
-/// Cases that are waited for: withdrawn if nobody does any more, on hold as long as the case that waits.
+/// Cases that are waited for: withdrawn if nobody does any more, or the row has left for which they were started; on hold as
+/// long as the case that waits.
 fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
     if awaited.is_empty() {
         return;
@@ -150,8 +151,13 @@ fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
                  WHERE h.case_id = w.case_id AND h.released_at IS NULL AND 'steps' = ANY (h.blocks)),
                 w.memory #> '{stopped,communication}' IS NOT NULL,
                 EXISTS (SELECT FROM wf.holds AS h
-                        WHERE h.case_id = l.case_id AND h.released_at IS NULL AND h.held_by = $3)
+                        WHERE h.case_id = l.case_id AND h.released_at IS NULL AND h.held_by = $3),
+                s.departure ->> 'outcome', s.departure ->> 'reason', c.key
          FROM wf.case_links AS l JOIN wf.cases AS w ON w.case_id = l.started_by
+         JOIN wf.cases AS c ON c.case_id = l.case_id
+         LEFT JOIN wf.steps AS p ON p.version_id = w.version_id AND p.step_no = l.step_no AND p.kind = 'for_each'
+         LEFT JOIN wf.case_subjects AS s
+              ON s.case_id = w.case_id AND s.key = c.key AND s.departure IS NOT NULL AND p.kind IS NOT NULL
          WHERE l.case_id = ANY ($1)",
         &[
             array(awaited.iter().copied()),
@@ -172,6 +178,11 @@ fn look_at_waiting(batch: &mut Batch, awaited: &[i64]) {
         let out = &mut batch.effects;
         if !waits {
             case.no_longer_awaited(&format!("case {by} no longer waits for it"), out);
+        } else if let Some(outcome) = row.get::<String>(9) {
+            let subject = case.program.document.subject.clone();
+            let (why, key): (String, String) = (row.get(10).unwrap_or_default(), row.must(11));
+            let reason = format!("{subject} {key} has left case {by}: {why}");
+            case.row_left(&outcome, &reason, out);
         } else if held && !holds {
             let it = Hold {
                 kind: PLAIN.to_owned(),

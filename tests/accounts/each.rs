@@ -7,6 +7,18 @@ const CASES: &str = "SELECT workflow, key, state, outcome FROM probe.cases() ORD
 
 /// A case of `all` for C1, C2 and C3, which has each claim visited by a case of `visit`.
 fn visits(need: Option<u16>) -> TestDb {
+    visits_with(need, json!({"templates": {}}))
+}
+
+/// The same, where claims leave `all` when they are settled, which does not stop a visit.
+fn visits_without_stop() -> TestDb {
+    visits_with(
+        None,
+        json!({"templates": {}, "stop": [{"when": "state = 'settled'", "reason": "settled"}]}),
+    )
+}
+
+fn visits_with(need: Option<u16>, head: Value) -> TestDb {
     let mut db = claims();
     for id in ["C1", "C2", "C3"] {
         claim(&mut db, id, "2026-04-01", "100", "EUR");
@@ -27,7 +39,7 @@ fn visits(need: Option<u16>) -> TestDb {
     }
     db.install(&claim_workflow(
         "all",
-        json!({"templates": {}}),
+        head,
         json!([
             each,
             {"name": "met", "kind": "decision", "otherwise": "end",
@@ -151,4 +163,86 @@ fn arw_18_rcv_03_all_rows_go_along() {
         ],
     );
     db.expect("SELECT body FROM wf.notes", &["C1 C2 "]);
+}
+
+#[test]
+fn rcv_03_with_the_row_that_leaves_ends_the_case_that_was_started_for_it() {
+    for (way, outcome, reason) in [
+        (
+            "SELECT wf.remove_subject(1, 'C2', 'disputed')",
+            "removed",
+            "claim C2 has left case 1: disputed",
+        ),
+        (
+            "UPDATE claim SET state = 'settled' WHERE id = 'C2'",
+            "stopped",
+            "claim C2 has left case 1: settled",
+        ),
+    ] {
+        let mut db = visits_without_stop();
+        db.exec(way);
+        db.run_due();
+        db.expect(
+            "SELECT key, state, outcome, reason FROM probe.cases() WHERE workflow = 'visit' AND state <> 'running'",
+            &[format!("C2 | cancelled | {outcome} | {reason}")],
+        );
+        db.expect(
+            "SELECT case_id FROM probe.tasks() ORDER BY case_id",
+            &[2, 4],
+        );
+        for case in [2, 4] {
+            db.expect("SELECT state FROM wf.cases WHERE case_id = 1", &["running"]);
+            answer(&mut db, case, "yes");
+        }
+        db.expect(
+            "SELECT state, outcome FROM wf.cases WHERE case_id = 1",
+            &["completed | met"],
+        );
+        db.expect(
+            "SELECT detail -> 'cases', detail -> 'ended', detail -> 'outcomes' FROM probe.history() WHERE step = 'visit all'",
+            &[format!(r#"3 | 3 | {{"{outcome}": 1, "completed": 2}}"#)],
+        );
+    }
+}
+
+#[test]
+fn rcv_03_the_case_of_the_last_row_that_was_waited_for_lets_the_others_go_on() {
+    let mut db = visits_without_stop();
+    for case in [2, 4] {
+        answer(&mut db, case, "yes");
+    }
+    db.exec("SELECT wf.remove_subject(1, 'C2', 'disputed')");
+    db.run_due();
+    db.expect(
+        "SELECT state, outcome FROM wf.cases WHERE case_id = 1",
+        &["completed | met"],
+    );
+}
+
+#[test]
+fn a_case_that_is_waited_for_by_itself_stays_when_a_row_leaves() {
+    let mut db = claims();
+    for id in ["C1", "C2"] {
+        claim(&mut db, id, "2026-04-01", "100", "EUR");
+    }
+    let check =
+        json!({"name": "check", "kind": "task", "participant": "clerk", "due": {"days": 5}});
+    db.install(&claim_workflow(
+        "checking",
+        json!({"templates": {}}),
+        json!([check, {"name": "end", "kind": "finish"}]),
+    ));
+    db.install(&claim_workflow(
+        "all",
+        json!({"templates": {}}),
+        json!([{"name": "checked", "kind": "sub_workflow", "workflow": "checking"}, {"name": "end", "kind": "finish"}]),
+    ));
+    db.exec("SELECT wf.start('all', '{C1,C2}'::text[])");
+    db.run_due();
+    db.exec("SELECT wf.remove_subject(1, 'C1', 'disputed')");
+    db.run_due();
+    db.expect(
+        "SELECT state FROM wf.cases ORDER BY case_id",
+        &["running", "running"],
+    );
 }

@@ -171,6 +171,13 @@ impl Case {
         }
     }
 
+    /// The row that this case is about has left the case that waits for this one, which goes on with its other rows.
+    pub fn row_left(&mut self, outcome: &str, reason: &str, out: &mut Effects) {
+        if !self.state.is_over() {
+            self.end(CaseState::Cancelled, outcome, Some(reason), out);
+        }
+    }
+
     /// The case that waits for this one does so no longer.
     pub fn no_longer_awaited(&mut self, reason: &str, out: &mut Effects) {
         self.memory.awaited_by = None;

@@ -166,6 +166,7 @@ impl Case {
             let detail = json!({ "key": key, "reason": reason }).to_string();
             let left = self.record(Event::SubjectLeft, None, Some(outcome), Some(detail));
             out.history.push(left);
+            self.tell_others(out);
         }
         out.departures.push(Departure {
             case_id: self.id,
