@@ -1,7 +1,7 @@
 -- What has happened stays as it was: history is only ever added to, may be sealed by a chain of hashes, and loses personal
 -- words and whole months by functions that leave their mark. The functions are in src/audit/.
 
--- What was done to the database as a whole, and belongs to no case.
+-- What was done to the database as a whole, or to a workflow, and belongs to no case.
 CREATE TABLE wf.audit_log (
     audit_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at       timestamptz NOT NULL DEFAULT clock_timestamp(),  -- real time, whatever wf.set_clock says
@@ -11,8 +11,8 @@ CREATE TABLE wf.audit_log (
     reason   text,
     detail   jsonb
 );
-COMMENT ON TABLE wf.audit_log IS 'What was done that belongs to no case: accounts erased, months dropped, seals switched on. Only ever added to. For reading, see wf.audit_trail.';
-COMMENT ON COLUMN wf.audit_log.object IS 'What it was done to: an account, a month, a workflow.';
+COMMENT ON TABLE wf.audit_log IS 'What was done that belongs to no case: workflows published, switched on and off, renamed and dropped; all contact stopped and resumed; accounts erased, months dropped, seals switched on. Only ever added to. For reading, see wf.audit_trail.';
+COMMENT ON COLUMN wf.audit_log.object IS 'What it was done to: a workflow, a channel (* for all), an account, a month.';
 
 -- The chain. A block stands for rows of one month of history, or says that a month was dropped; its hash covers the one
 -- before it, so that nothing sealed can change, go, or come in between.

@@ -42,7 +42,7 @@ CREATE VIEW wf.audit_trail AS
     LEFT JOIN wf.cases AS c ON c.case_id = e.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
     LEFT JOIN wf.steps AS s ON s.version_id = e.version_id AND s.step_no = e.step_no;
-COMMENT ON VIEW wf.audit_trail IS 'One row for each thing that happened to a case, or was done to the database as a whole: who, when, from what to what, why.';
+COMMENT ON VIEW wf.audit_trail IS 'One row for each thing that happened to a case, or was done to a workflow or the database as a whole: who, when, from what to what, why.';
 COMMENT ON COLUMN wf.audit_trail.at IS 'When, by the engine''s clock; for what belongs to no case, in real time.';
 COMMENT ON COLUMN wf.audit_trail.login IS 'The role that had logged in; engine for what happened by itself. A role that is itself called engine stands in quotes.';
 COMMENT ON COLUMN wf.audit_trail.role IS 'The role that acted: the one that had logged in, unless it had taken on another.';
@@ -57,7 +57,7 @@ COMMENT ON COLUMN wf.audit_trail.before IS 'From what: a state, a step, a date, 
 COMMENT ON COLUMN wf.audit_trail.after IS 'To what: the same, or the steps that follow.';
 COMMENT ON COLUMN wf.audit_trail.outcome IS 'How the step or the case came out.';
 COMMENT ON COLUMN wf.audit_trail.why IS 'The reason that was given, by the call or by workflow_engine.reason; the error of a step that failed.';
-COMMENT ON COLUMN wf.audit_trail.object IS 'What something was done to that belongs to no case: an account, a month.';
+COMMENT ON COLUMN wf.audit_trail.object IS 'What something was done to that belongs to no case: a workflow, a channel (* for all), an account, a month.';
 COMMENT ON COLUMN wf.audit_trail.detail IS 'All else that is known of it.';
 COMMENT ON COLUMN wf.audit_trail.history_id IS 'Number of the row of history.';
 

@@ -25,6 +25,7 @@ use pgrx::prelude::*;
 use crate::pg::lock::{lock, try_lock};
 use crate::pg::spi;
 use crate::pg::types::{arg, optional};
+use crate::settings;
 
 thread_local! {
     /// Whether a function of this module is just rewriting rows that are otherwise only added to.
@@ -53,15 +54,20 @@ fn may_rewrite() -> bool {
     REWRITING.get()
 }
 
-/// Notes what was done to the database as a whole; `detail` is the text of a JSON object.
+/// Notes what was done that belongs to no case; `detail` is the text of a JSON object. Without a reason of its own it has that
+/// of the session, as calls on cases do.
 pub fn note(actor: &str, act: &str, object: Option<&str>, reason: Option<&str>, detail: &str) {
+    let of_session = match reason {
+        None if actor != "engine" => settings::reason(),
+        _ => None,
+    };
     spi::query(
         "INSERT INTO wf.audit_log (actor, act, object, reason, detail) VALUES ($1, $2, $3, $4, $5::jsonb)",
         &[
             arg(actor),
             arg(act),
             optional(object),
-            optional(reason),
+            optional(reason.or(of_session.as_deref())),
             arg(detail),
         ],
     );

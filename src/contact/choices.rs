@@ -10,6 +10,7 @@ use workflow_core::{Error, ErrorCode};
 
 use super::lease::refuse;
 use crate::api::{actor, given, now, unknown_case};
+use crate::audit;
 use crate::engine::as_engine;
 use crate::engine::batch::lock_waiting;
 use crate::people::must_see;
@@ -271,11 +272,18 @@ fn stop_contact(reason: Option<&str>, channel: Option<&str>) {
             "INSERT INTO wf.contact_stops (channel, reason, stopped_at, stopped_by) VALUES ($1, $2, $3, $4)
              ON CONFLICT (channel) DO UPDATE SET reason = excluded.reason",
             &[
-                arg(channel),
+                arg(channel.as_str()),
                 arg(reason),
                 arg(now()),
                 arg(actor.as_str()),
             ],
+        );
+        audit::note(
+            &actor,
+            "contact stopped",
+            Some(&channel),
+            Some(reason),
+            "{}",
         );
     });
 }
@@ -284,11 +292,15 @@ fn stop_contact(reason: Option<&str>, channel: Option<&str>) {
 #[pg_extern(sql = false)]
 fn resume_contact(channel: Option<&str>) {
     let channel = known_channel(channel);
+    let actor = actor();
     as_engine(|| {
-        spi::query(
+        let ended = spi::query(
             "DELETE FROM wf.contact_stops AS s WHERE s.channel = $1",
-            &[arg(channel)],
+            &[arg(channel.as_str())],
         );
+        if ended.processed() > 0 {
+            audit::note(&actor, "contact resumed", Some(&channel), None, "{}");
+        }
         crate::worker::wake::on_commit();
     });
 }

@@ -14,6 +14,7 @@ use super::{
     document_of, exists_already, latest_of, must_own, owned, refuse_existing, save_document, store,
 };
 use crate::api::{actor, given, now};
+use crate::audit;
 use crate::engine::{as_engine, starting, versions};
 use crate::pg::acting::current_role;
 use crate::pg::json::JsonbText;
@@ -61,6 +62,7 @@ fn set_workflow(workflow: Option<&str>, fields: Option<JsonbText>) -> Edited {
 fn rename_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
     let (name, new_name) = (given("workflow", workflow), given("new_name", new_name));
     let caller = current_role();
+    let actor = actor();
     as_engine(|| {
         let row = owned(name, caller);
         if name == new_name {
@@ -75,6 +77,8 @@ fn rename_workflow(workflow: Option<&str>, new_name: Option<&str>) -> String {
         // Compiled versions carry the name for texts and messages. Other processes notice by their subjects' rows.
         versions::forget();
         touch_subjects(row.id);
+        let detail = serde_json::json!({ "to": new_name }).to_string();
+        audit::note(&actor, "workflow renamed", Some(name), None, &detail);
         new_name.to_owned()
     })
 }
@@ -117,6 +121,7 @@ fn touch_subjects(workflow: i32) {
 fn drop_workflow(workflow: Option<&str>) {
     let name = given("workflow", workflow);
     let caller = current_role();
+    let actor = actor();
     as_engine(|| {
         // Whose it is first, so that nobody keeps another's workflow from starting; and before the row is locked, for a
         // transaction that starts cases may go on to change the workflow.
@@ -148,6 +153,7 @@ fn drop_workflow(workflow: Option<&str>) {
                 &[arg(row.id), arg(now())],
             );
         }
+        audit::note(&actor, "workflow dropped", Some(name), None, "{}");
     });
 }
 

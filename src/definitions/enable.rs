@@ -6,10 +6,11 @@ use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 
 use super::owned;
-use crate::api::given;
+use crate::api::{actor, given};
+use crate::audit;
 use crate::engine::as_engine;
 use crate::engine::enrol::enrol;
-use crate::engine::versions::{Version, version};
+use crate::engine::versions::{Version, WorkflowRow, version};
 use crate::pg::acting::{as_user, current_role};
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
@@ -25,7 +26,7 @@ use crate::worker::wake;
 fn enable(workflow: Option<&str>, backfill: bool) -> i64 {
     let name = given("workflow", workflow);
     let caller = current_role();
-    let actor = crate::api::actor();
+    let actor = actor();
     as_engine(|| {
         let row = owned(name, caller);
         let Some(published) = row.published else {
@@ -36,7 +37,7 @@ fn enable(workflow: Option<&str>, backfill: bool) -> i64 {
                 Some(format!("Publish it first: SELECT wf.publish('{name}').")),
             );
         };
-        set_enabled(row.id, true);
+        set_enabled(&row, true, &actor);
         if !backfill {
             return 0;
         }
@@ -67,14 +68,24 @@ fn enable(workflow: Option<&str>, backfill: bool) -> i64 {
 fn disable(workflow: Option<&str>) {
     let name = given("workflow", workflow);
     let caller = current_role();
-    as_engine(|| set_enabled(owned(name, caller).id, false));
+    let actor = actor();
+    as_engine(|| set_enabled(&owned(name, caller), false, &actor));
 }
 
-fn set_enabled(workflow: i32, enabled: bool) {
+/// `workflow` is locked.
+fn set_enabled(workflow: &WorkflowRow, enabled: bool, actor: &str) {
+    if workflow.enabled == enabled {
+        return;
+    }
     spi::query(
         "UPDATE wf.workflows AS w SET enabled = $2 WHERE w.workflow_id = $1",
-        &[arg(workflow), arg(enabled)],
+        &[arg(workflow.id), arg(enabled)],
     );
+    let act = match enabled {
+        true => "workflow enabled",
+        false => "workflow disabled",
+    };
+    audit::note(actor, act, Some(&workflow.name), None, "{}");
 }
 
 /// The keys of all rows that the start rule takes, read as the workflow's owner.

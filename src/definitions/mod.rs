@@ -20,6 +20,7 @@ use workflow_core::finding::{Finding, Severity};
 use workflow_core::{Error, ErrorCode};
 
 use crate::api::{actor, given};
+use crate::audit;
 use crate::engine::as_engine;
 use crate::engine::versions::{WorkflowRow, find_workflow, workflow};
 use crate::pg::acting::{acts_for, current_role, role_name};
@@ -182,6 +183,8 @@ fn publish(workflow: Option<&str>) -> i32 {
         if let (Some(before), Some(texts)) = (row.published, texts) {
             migrate::content::reach_cases(before, draft, &texts);
         }
+        let detail = serde_json::json!({ "version": number }).to_string();
+        audit::note(&actor, "workflow published", Some(name), None, &detail);
         number
     })
 }

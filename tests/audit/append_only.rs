@@ -141,3 +141,43 @@ fn a_role_cannot_take_a_name_that_passes_for_two_or_for_the_engine() {
         &["\"engine\""],
     );
 }
+
+#[test]
+fn the_trail_tells_who_published_and_switched_workflows_and_who_stopped_all_contact() {
+    let mut db = office();
+    let (login, role) = (db.role("anna"), db.role("desk"));
+    db.exec(&format!(
+        "GRANT \"{role}\" TO \"{login}\"; SELECT wf.grant_role('\"{role}\"', 'manager');
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO \"{role}\"; UPDATE wf.workflows SET owner = '\"{role}\"'"
+    ));
+    let before: i64 = db.one("SELECT count(*) FROM wf.audit_log");
+    let mut anna = db.connect_as(&login);
+    anna.exec(&format!(
+        "SET ROLE \"{role}\"; SET workflow_engine.reason = 'ticket 4711';
+         SELECT wf.disable('chat'); SELECT wf.disable('chat'); SELECT wf.enable('chat'); SELECT wf.enable('chat', backfill => true);
+         SELECT wf.set_step('chat', 'check', '{{\"description\": \"Ask them\"}}'); SELECT wf.publish('chat');
+         SELECT wf.stop_contact('a template went wrong'); SELECT wf.stop_contact('provider down', 'sms');
+         SELECT wf.resume_contact(); SELECT wf.resume_contact(); SELECT wf.resume_contact('sms');
+         SELECT wf.rename_workflow('chat', 'talk'); SELECT wf.drop_workflow('talk')"
+    ));
+    // What has changed nothing, or was rolled back, is not there.
+    anna.exec("BEGIN; SELECT wf.stop_contact('by mistake'); ROLLBACK");
+    db.expect(
+        &format!(
+            "SELECT act, object, why, detail FROM wf.audit_trail
+             WHERE case_id IS NULL AND login = '{login}' AND role = '{role}' AND at > now() - interval '1 hour' ORDER BY at"
+        ),
+        &[
+            "workflow disabled | chat | ticket 4711 | {}",
+            "workflow enabled | chat | ticket 4711 | {}",
+            r#"workflow published | chat | ticket 4711 | {"version": 2}"#,
+            "contact stopped | * | a template went wrong | {}",
+            "contact stopped | sms | provider down | {}",
+            "contact resumed | * | ticket 4711 | {}",
+            "contact resumed | sms | ticket 4711 | {}",
+            r#"workflow renamed | chat | ticket 4711 | {"to": "talk"}"#,
+            "workflow dropped | talk | ticket 4711 | {}",
+        ],
+    );
+    db.expect("SELECT count(*) FROM wf.audit_log", &[before + 9]);
+}
