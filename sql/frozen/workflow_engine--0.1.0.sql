@@ -977,14 +977,14 @@ CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'que
 -- For leases that ran out at the last attempt. Most messages are leased once and never get into it.
 CREATE INDEX outbox_leased_again ON wf.outbox (not_before) WHERE state = 'leased' AND attempts > 1;
 
--- Messages that a lease was just taking, and had not committed, when they were withdrawn or had to be written anew. The next
--- lease sees to those that were not taken after all. Nearly always empty.
+-- Messages that a sender had in hand, or a lease was just taking, when they were withdrawn or had to be written anew: what becomes
+-- of those that come back (not taken after all, failed, lease run out). Few rows, and those not for long.
 CREATE TABLE wf.recalled (
     message_id bigint PRIMARY KEY,
     what       text NOT NULL CHECK (what IN ('withhold', 'list', 'text')),
     reason     text
 );
-COMMENT ON TABLE wf.recalled IS 'Messages that a lease was just taking when they were withdrawn or to be written anew: what becomes of them if it is undone.';
+COMMENT ON TABLE wf.recalled IS 'Messages that a sender had in hand when they were withdrawn or to be written anew: what becomes of them should they come back.';
 COMMENT ON COLUMN wf.recalled.what IS 'withhold: it must not leave; list: it lists other rows now; text: its text has changed, which matters only if no sender has had it.';
 
 -- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05), each with
@@ -2372,7 +2372,7 @@ COMMENT ON COLUMN wf.instalments.amount IS 'What is due then.';
 -- What has happened stays as it was: history is only ever added to, may be sealed by a chain of hashes, and loses personal
 -- words and whole months by functions that leave their mark. The functions are in src/audit/.
 
--- What was done to the database as a whole, and belongs to no case.
+-- What was done to the database as a whole, or to a workflow, and belongs to no case.
 CREATE TABLE wf.audit_log (
     audit_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at       timestamptz NOT NULL DEFAULT clock_timestamp(),  -- real time, whatever wf.set_clock says
@@ -2382,8 +2382,8 @@ CREATE TABLE wf.audit_log (
     reason   text,
     detail   jsonb
 );
-COMMENT ON TABLE wf.audit_log IS 'What was done that belongs to no case: accounts erased, months dropped, seals switched on. Only ever added to. For reading, see wf.audit_trail.';
-COMMENT ON COLUMN wf.audit_log.object IS 'What it was done to: an account, a month, a workflow.';
+COMMENT ON TABLE wf.audit_log IS 'What was done that belongs to no case: workflows published, switched on and off, renamed and dropped; all contact stopped and resumed; accounts erased, months dropped, seals switched on. Only ever added to. For reading, see wf.audit_trail.';
+COMMENT ON COLUMN wf.audit_log.object IS 'What it was done to: a workflow, a channel (* for all), an account, a month.';
 
 -- The chain. A block stands for rows of one month of history, or says that a month was dropped; its hash covers the one
 -- before it, so that nothing sealed can change, go, or come in between.
@@ -3287,7 +3287,7 @@ CREATE VIEW wf.audit_trail AS
     LEFT JOIN wf.cases AS c ON c.case_id = e.case_id
     LEFT JOIN wf.workflows AS w ON w.workflow_id = c.workflow_id
     LEFT JOIN wf.steps AS s ON s.version_id = e.version_id AND s.step_no = e.step_no;
-COMMENT ON VIEW wf.audit_trail IS 'One row for each thing that happened to a case, or was done to the database as a whole: who, when, from what to what, why.';
+COMMENT ON VIEW wf.audit_trail IS 'One row for each thing that happened to a case, or was done to a workflow or the database as a whole: who, when, from what to what, why.';
 COMMENT ON COLUMN wf.audit_trail.at IS 'When, by the engine''s clock; for what belongs to no case, in real time.';
 COMMENT ON COLUMN wf.audit_trail.login IS 'The role that had logged in; engine for what happened by itself. A role that is itself called engine stands in quotes.';
 COMMENT ON COLUMN wf.audit_trail.role IS 'The role that acted: the one that had logged in, unless it had taken on another.';
@@ -3302,7 +3302,7 @@ COMMENT ON COLUMN wf.audit_trail.before IS 'From what: a state, a step, a date, 
 COMMENT ON COLUMN wf.audit_trail.after IS 'To what: the same, or the steps that follow.';
 COMMENT ON COLUMN wf.audit_trail.outcome IS 'How the step or the case came out.';
 COMMENT ON COLUMN wf.audit_trail.why IS 'The reason that was given, by the call or by workflow_engine.reason; the error of a step that failed.';
-COMMENT ON COLUMN wf.audit_trail.object IS 'What something was done to that belongs to no case: an account, a month.';
+COMMENT ON COLUMN wf.audit_trail.object IS 'What something was done to that belongs to no case: a workflow, a channel (* for all), an account, a month.';
 COMMENT ON COLUMN wf.audit_trail.detail IS 'All else that is known of it.';
 COMMENT ON COLUMN wf.audit_trail.history_id IS 'Number of the row of history.';
 
@@ -3560,19 +3560,19 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:40
+-- src/outbox/report.rs:41
 -- workflow_engine::outbox::report::ack_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:155
+-- src/definitions/edit.rs:161
 -- workflow_engine::definitions::edit::add_phase
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:182
+-- src/definitions/edit.rs:188
 -- workflow_engine::definitions::edit::add_step
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3584,7 +3584,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:233
+-- src/definitions/edit.rs:239
 -- workflow_engine::definitions::edit::add_transition
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3608,7 +3608,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/audit/retention.rs:382
+-- src/audit/retention.rs:381
 -- workflow_engine::audit::retention::apply_retention
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3674,7 +3674,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:93
+-- src/definitions/mod.rs:94
 -- workflow_engine::definitions::clone_workflow
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3692,19 +3692,19 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:36
+-- src/definitions/edit.rs:37
 -- workflow_engine::definitions::edit::create_workflow
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:48
+-- src/definitions/mod.rs:49
 -- workflow_engine::definitions::define
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:57
+-- src/definitions/mod.rs:58
 -- workflow_engine::definitions::define_jsonb
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3728,13 +3728,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/enable.rs:66
+-- src/definitions/enable.rs:67
 -- workflow_engine::definitions::enable::disable
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:264
+-- src/definitions/edit.rs:270
 -- workflow_engine::definitions::edit::discard
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3746,7 +3746,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:316
+-- src/definitions/mod.rs:319
 -- workflow_engine::definitions::document_schema
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3758,13 +3758,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:116
+-- src/definitions/edit.rs:120
 -- workflow_engine::definitions::edit::drop_workflow
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/enable.rs:24
+-- src/definitions/enable.rs:25
 -- workflow_engine::definitions::enable::enable
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3782,13 +3782,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:80
+-- src/definitions/mod.rs:81
 -- workflow_engine::definitions::export
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:81
+-- src/outbox/report.rs:82
 -- workflow_engine::outbox::report::fail_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3806,7 +3806,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:63
+-- src/definitions/mod.rs:64
 -- workflow_engine::definitions::import
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3818,19 +3818,19 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/mod.rs:51
+-- src/outbox/mod.rs:41
 -- workflow_engine::outbox::lease_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:183
+-- src/contact/choices.rs:177
 -- workflow_engine::contact::choices::log_contact
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/audit/mod.rs:51
+-- src/audit/mod.rs:52
 -- workflow_engine::audit::may_rewrite
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3842,7 +3842,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:212
+-- src/definitions/edit.rs:218
 -- workflow_engine::definitions::edit::move_step
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3860,13 +3860,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:144
+-- src/contact/choices.rs:138
 -- workflow_engine::contact::choices::opt_in
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:100
+-- src/contact/choices.rs:94
 -- workflow_engine::contact::choices::opt_out
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3890,7 +3890,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:136
+-- src/definitions/mod.rs:137
 -- workflow_engine::definitions::publish
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3932,13 +3932,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:175
+-- src/definitions/edit.rs:181
 -- workflow_engine::definitions::edit::remove_phase
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:226
+-- src/definitions/edit.rs:232
 -- workflow_engine::definitions::edit::remove_step
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3950,31 +3950,31 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:252
+-- src/definitions/edit.rs:258
 -- workflow_engine::definitions::edit::remove_transition
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:168
+-- src/definitions/edit.rs:174
 -- workflow_engine::definitions::edit::rename_phase
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:60
+-- src/definitions/edit.rs:61
 -- workflow_engine::definitions::edit::rename_workflow
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:129
+-- src/outbox/report.rs:131
 -- workflow_engine::outbox::report::report_delivery
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:291
+-- src/contact/choices.rs:292
 -- workflow_engine::contact::choices::resume_contact
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4040,13 +4040,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/audit/retention.rs:259
+-- src/audit/retention.rs:258
 -- workflow_engine::audit::retention::set_retention
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:204
+-- src/definitions/edit.rs:210
 -- workflow_engine::definitions::edit::set_step
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4058,7 +4058,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/edit.rs:53
+-- src/definitions/edit.rs:54
 -- workflow_engine::definitions::edit::set_workflow
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4094,25 +4094,25 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/start.rs:27
+-- src/api/start.rs:28
 -- workflow_engine::api::start::start
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/start.rs:42
+-- src/api/start.rs:43
 -- workflow_engine::api::start::start_many
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/start.rs:151
+-- src/api/start.rs:152
 -- workflow_engine::api::start::start_together
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/contact/choices.rs:271
+-- src/contact/choices.rs:265
 -- workflow_engine::contact::choices::stop_contact
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4142,13 +4142,13 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:107
+-- src/definitions/mod.rs:108
 -- workflow_engine::definitions::validate
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/definitions/mod.rs:118
+-- src/definitions/mod.rs:119
 -- workflow_engine::definitions::validate_document
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
