@@ -12,7 +12,7 @@ use workflow_core::document::Runs;
 use workflow_core::game::{Block, Case, Clock, Effects, Hold};
 use workflow_core::strategy::{Claim, Status, Then};
 
-use super::facts::{Earlier, Known, open_cases};
+use super::facts::{Known, open_cases};
 use crate::engine::batch::{Batch, Loaded};
 use crate::engine::enrol::{free_for_call, start_by_rule};
 use crate::engine::versions::Version;
@@ -202,11 +202,14 @@ fn rest(subject: i32, keys: &[&str]) {
     );
 }
 
-/// Does what is wanted, of the cases that nobody else is at. Gives back the keys of the others.
-fn fulfil(wishes: &[Wish]) -> Vec<String> {
-    if wishes.is_empty() {
-        return Vec::new();
-    }
+/// The holds by which strategies rest that do not stand as is wanted, as (case, holder, why).
+struct Holds<'w> {
+    place: Vec<(i64, &'static str, &'w str)>,
+    end: Vec<(i64, &'static str)>,
+}
+
+/// Which holds are to be placed, and which are to end.
+fn wrong_holds(wishes: &[Wish]) -> Holds<'_> {
     let held = spi::query(
         "SELECT h.case_id, h.held_by FROM wf.holds AS h
          WHERE h.case_id = ANY ($1) AND h.released_at IS NULL AND h.kind = $2",
@@ -214,18 +217,26 @@ fn fulfil(wishes: &[Wish]) -> Vec<String> {
     );
     let held: HashSet<(i64, String)> = held.iter().map(|row| (row.must(1), row.must(2))).collect();
     let holds = |case: i64, holder: &str| held.contains(&(case, holder.to_owned()));
-    let mut place: Vec<(i64, &str, &str)> = Vec::new();
-    let mut end: Vec<(i64, &str)> = Vec::new();
+    let (mut place, mut end) = (Vec::new(), Vec::new());
     for wish in wishes.iter().filter(|wish| wish.ends.is_none()) {
         let paused = wish.paused.as_ref().map(|why| (PAUSED, why));
         for (holder, why) in paused.into_iter().chain([(RESTING, &wish.resting)]) {
             match (why, holds(wish.case, holder)) {
-                (Some(why), false) => place.push((wish.case, holder, why)),
+                (Some(why), false) => place.push((wish.case, holder, why.as_str())),
                 (None, true) => end.push((wish.case, holder)),
                 (Some(_), true) | (None, false) => {}
             }
         }
     }
+    Holds { place, end }
+}
+
+/// Does what is wanted, of the cases that nobody else is at. Gives back the keys of the others.
+fn fulfil(wishes: &[Wish]) -> Vec<String> {
+    if wishes.is_empty() {
+        return Vec::new();
+    }
+    let Holds { place, end } = wrong_holds(wishes);
     let ending = wishes.iter().filter(|wish| wish.ends.is_some());
     let moved = place.iter().map(|(case, ..)| *case);
     let moved = moved.chain(end.iter().map(|(case, _)| *case));
@@ -299,14 +310,36 @@ pub fn settle(subject_id: i32, keys: &[&str]) -> Vec<String> {
         return busy;
     }
     let known = Known::read(&subject, &keys);
-    let mut wishes = Vec::new();
-    let mut starting: BTreeMap<i32, Vec<String>> = BTreeMap::new();
-    let mut entries = Vec::new();
+    let mut derived = Derived::default();
     for (position, key) in keys.iter().enumerate() {
+        derived.add(&known, position, key);
+    }
+    busy.extend(fulfil(&derived.wishes));
+    let mut entries = derived.entries;
+    entries.retain(|entry| !busy.contains(&entry.key));
+    entries.extend(start(&known, derived.starting, &mut busy));
+    write(subject_id, entries);
+    busy
+}
+
+/// What is to become of the strategies of some rows.
+#[derive(Default)]
+struct Derived {
+    wishes: Vec<Wish>,
+    /// How their strategies stand then.
+    entries: Vec<Entry>,
+    /// The keys of those that are to begin, by workflow.
+    starting: BTreeMap<i32, Vec<String>>,
+}
+
+impl Derived {
+    /// Adds one row, of which `known` holds what is at this position.
+    fn add(&mut self, known: &Known, position: usize, key: &str) {
         let setting = &known.settings[position];
-        let of_key = known.open.get(*key);
+        let of_key = known.open.get(key);
         let elsewhere = of_key.and_then(|open| open.elsewhere.as_ref());
-        let earlier = known.earlier.get(*key);
+        let strategies = of_key.map_or(&[][..], |open| &open.strategies);
+        let earlier = known.earlier.get(key);
         let mut claim = Claim {
             wanted: setting.workflow,
             status: setting.status,
@@ -315,19 +348,22 @@ pub fn settle(subject_id: i32, keys: &[&str]) -> Vec<String> {
             earlier: earlier.and_then(|earlier| known.may_have_again(earlier)),
         };
         let entry = |case: i64, status, reason: Option<String>| Entry {
-            key: (*key).to_owned(),
+            key: key.to_owned(),
             account: known.accounts[position].clone(),
             case,
             status,
             reason,
             elsewhere: elsewhere.map(|(case, _)| *case),
         };
+        let why = |otherwise: &str| {
+            let given = setting.reason.clone();
+            given.unwrap_or_else(|| otherwise.to_owned())
+        };
         let mut keeps = false;
-        let strategies = of_key.map_or(&[][..], |open| &open.strategies);
         for (case, version) in strategies {
             claim.open = Some(version.workflow_id);
             let mut wish = Wish {
-                key: (*key).to_owned(),
+                key: key.to_owned(),
                 case: *case,
                 paused: Some(None),
                 resting: elsewhere.map(why_elsewhere),
@@ -336,64 +372,63 @@ pub fn settle(subject_id: i32, keys: &[&str]) -> Vec<String> {
             match claim.then() {
                 Then::Keep { paused, .. } => {
                     keeps = true;
-                    let why = || {
-                        setting
-                            .reason
-                            .clone()
-                            .unwrap_or_else(|| "paused".to_owned())
-                    };
-                    wish.paused = Some(paused.then(why));
+                    wish.paused = Some(paused.then(|| why("paused")));
                     let reason = setting.reason.clone().filter(|_| paused);
-                    entries.push(entry(*case, setting.status, reason));
+                    self.entries.push(entry(*case, setting.status, reason));
                 }
                 Then::End { reason } => {
                     wish.ends = Some(reason);
-                    let why = setting.reason.clone().unwrap_or_else(|| reason.to_owned());
-                    entries.push(entry(*case, Status::Stopped, Some(why)));
+                    let stopped = entry(*case, Status::Stopped, Some(why(reason)));
+                    self.entries.push(stopped);
                 }
                 Then::Nothing | Then::Start => {}
             }
-            wishes.push(wish);
+            self.wishes.push(wish);
         }
-        if let Some(Earlier {
-            case,
-            ended: Some((outcome, reason)),
-            ..
-        }) = earlier
+        let ended = earlier.and_then(|earlier| Some((earlier.case, earlier.ended.as_ref()?)));
+        if let Some((case, (outcome, reason))) = ended
             && strategies.is_empty()
             && setting.status != Status::Stopped
         {
-            let reason = reason.clone().unwrap_or_else(|| outcome.clone());
-            entries.push(entry(*case, Status::Stopped, Some(reason)));
+            let reason = reason.as_ref().unwrap_or(outcome).clone();
+            self.entries
+                .push(entry(case, Status::Stopped, Some(reason)));
         }
         claim.open = None;
         if !keeps
             && claim.then() == Then::Start
             && let Some(workflow) = setting.workflow
         {
-            let keys = starting.entry(workflow).or_default();
-            keys.push((*key).to_owned());
+            let keys = self.starting.entry(workflow).or_default();
+            keys.push(key.to_owned());
         }
     }
-    busy.extend(fulfil(&wishes));
-    entries.retain(|entry| !busy.contains(&entry.key));
+}
+
+/// Starts the cases of strategies that are to begin, but for the rows that somebody is at: their keys go to `busy`. Gives
+/// back how those started stand.
+fn start(
+    known: &Known,
+    starting: BTreeMap<i32, Vec<String>>,
+    busy: &mut Vec<String>,
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
     for (workflow, keys) in starting {
-        if let Some(version) = known.versions.get(&workflow) {
-            let (places, _) = free_for_call(version, &keys);
-            for (key, case) in start_by_rule(version, places, "engine", &mut busy) {
-                entries.push(Entry {
-                    account: known.account_of(&key),
-                    key,
-                    case,
-                    status: Status::Running,
-                    reason: None,
-                    elsewhere: None,
-                });
-            }
-        }
+        let Some(version) = known.versions.get(&workflow) else {
+            continue;
+        };
+        let (places, _) = free_for_call(version, &keys);
+        let started = start_by_rule(version, places, "engine", busy);
+        entries.extend(started.into_iter().map(|(key, case)| Entry {
+            account: known.account_of(&key),
+            key,
+            case,
+            status: Status::Running,
+            reason: None,
+            elsewhere: None,
+        }));
     }
-    write(subject_id, entries);
-    busy
+    entries
 }
 
 /// Writes how the strategies stand; of several entries for a row the last one counts.
