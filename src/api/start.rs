@@ -209,15 +209,9 @@ pub fn ask(version: &Rc<Version>, places: &[Place], vars: Option<&str>) -> Answe
     refuse(version, places, "do not exist", &|i| {
         !answers.facts(i).found
     });
-    if version.subject.eligible.is_some() {
-        refuse(version, places, "are not eligible for a case", &|i| {
-            !answers
-                .facts(i)
-                .conditions
-                .last()
-                .is_some_and(|holds| *holds)
-        });
-    }
+    refuse(version, places, "are not eligible for a case", &|i| {
+        !version.is_eligible(&answers.facts(i))
+    });
     answers
 }
 

@@ -151,16 +151,10 @@ fn start_all(
         firsts.push(first);
         for (place, nth) in w.places.iter().zip(first..) {
             let facts = rows.facts(nth);
-            let eligible =
-                version.subject.eligible.is_none() || facts.conditions.last() == Some(&true);
-            if !facts.found || !eligible {
-                let message = format!(
-                    "{} {} is not eligible for a case of workflow \"{}\"",
-                    version.subject.name, place.key, requests[w.request].workflow
-                );
-                let error =
-                    Error::new(ErrorCode::State, message).hint(format!("Mend the row, {THEN}."));
-                refused.entry(w.request).or_insert(error);
+            if !facts.found || !version.is_eligible(&facts) {
+                let request = &requests[w.request];
+                let error = refused.entry(w.request);
+                error.or_insert_with(|| not_eligible(version, request, &place.key));
             }
         }
         first += w.places.len();
@@ -213,6 +207,15 @@ fn start_all(
     }
 }
 
+fn not_eligible(version: &Version, request: &StartRequest, key: &str) -> Error {
+    let (subject, workflow) = (&version.subject.name, &request.workflow);
+    Error::new(
+        ErrorCode::State,
+        format!("{subject} {key} is not eligible for a case of workflow \"{workflow}\""),
+    )
+    .hint(format!("Mend the row, {THEN}."))
+}
+
 /// Notes which case has started which, and which step run waits for it.
 fn link(links: &[(i64, StartRequest)]) {
     if links.is_empty() {
@@ -231,32 +234,21 @@ fn link(links: &[(i64, StartRequest)]) {
     );
 }
 
-/// Where the new cases go, for those of the requests that may have them; the others are refused.
-fn places(
+/// The keys of the new cases, each with its request: those of the case that asks. A request that asks for a case about
+/// another subject is refused.
+fn keys_of(
     batch: &Batch,
     version: &Version,
     requests: &[StartRequest],
     refused: &mut HashMap<usize, Error>,
-) -> Vec<Wanted> {
+) -> Vec<(usize, Vec<String>)> {
     let mut wanted: Vec<(usize, Vec<String>)> = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         let Some(asking) = batch.find(request.case_id) else {
             continue;
         };
         let loaded = &batch.cases[asking];
-        if loaded.version.subject.id == version.subject.id {
-            let members = loaded.case.members.iter().map(|member| member.key.clone());
-            let rest = members.filter(|key| *key != loaded.case.key);
-            let mut keys: Vec<String> = [loaded.case.key.clone()].into_iter().chain(rest).collect();
-            if request.afterwards == Afterwards::WaitsForEach {
-                wanted.extend(keys.into_iter().map(|key| (index, vec![key])));
-                continue;
-            }
-            if !version.program.concerns_several() {
-                keys.truncate(1);
-            }
-            wanted.push((index, keys));
-        } else {
+        if loaded.version.subject.id != version.subject.id {
             let error = Error::new(
                 ErrorCode::State,
                 format!(
@@ -266,8 +258,31 @@ fn places(
             )
             .hint(format!("Name a workflow about the same subject, {THEN}."));
             refused.insert(index, error);
+            continue;
         }
+        let members = loaded.case.members.iter().map(|member| member.key.clone());
+        let rest = members.filter(|key| *key != loaded.case.key);
+        let mut keys: Vec<String> = [loaded.case.key.clone()].into_iter().chain(rest).collect();
+        if request.afterwards == Afterwards::WaitsForEach {
+            wanted.extend(keys.into_iter().map(|key| (index, vec![key])));
+            continue;
+        }
+        if !version.program.concerns_several() {
+            keys.truncate(1);
+        }
+        wanted.push((index, keys));
     }
+    wanted
+}
+
+/// Where the new cases go, for those of the requests that may have them; the others are refused.
+fn places(
+    batch: &Batch,
+    version: &Version,
+    requests: &[StartRequest],
+    refused: &mut HashMap<usize, Error>,
+) -> Vec<Wanted> {
+    let wanted = keys_of(batch, version, requests, refused);
     let keys: Vec<String> = wanted.iter().flat_map(|(_, keys)| keys.clone()).collect();
     let (free, open) = free_for_call(version, &keys);
     let mut free: HashMap<String, Place> = free.into_iter().map(|p| (p.key.clone(), p)).collect();

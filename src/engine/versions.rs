@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::Oid;
 use workflow_core::document::Document;
+use workflow_core::game::Facts;
 use workflow_core::program::Program;
 use workflow_core::template::Limits;
 use workflow_core::{Error, ErrorCode};
@@ -32,6 +33,13 @@ pub struct Version {
     /// Whether tokens of the last batch ran on from step to step, as they do when dates have passed: then the next
     /// batch asks about all those steps at once.
     pub ran_on: Cell<bool>,
+}
+
+impl Version {
+    /// Whether a row may have a case at all, from the answers to `ReadPlans::of_start`.
+    pub fn is_eligible(&self, facts: &Facts<'_>) -> bool {
+        self.subject.eligible.is_none() || facts.conditions.last() == Some(&true)
+    }
 }
 
 thread_local! {
