@@ -1,62 +1,13 @@
 //! S19: the server is killed at random moments, at least twenty times, and every step has run exactly once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::json;
-use workflow_engine_tests::{
-    Connector, Message, Options, Random, automatic, eventually_within, live, up_again,
-};
+use workflow_engine_tests::{Message, Options, Random, Survivors, automatic, live, up_again};
 
 const KILLS: usize = 24;
-const BATCH: i64 = 10;
-
-/// The ERP: inserts invoices, ten at a time, whatever happens to the server; a batch whose fate it does not know it
-/// sends again. How many there are in the end is in `posted`.
-fn erp(connector: &Connector, goes_on: &AtomicBool, posted: &AtomicI64) {
-    let mut session = connector.connect("shop");
-    while goes_on.load(Ordering::Relaxed) {
-        let first = posted.load(Ordering::Relaxed) + 1;
-        let last = first + BATCH - 1;
-        let insert = format!(
-            "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', NULL, n, 'EUR', now() + interval '1 second' \
-             FROM generate_series({first}, {last}) AS n ON CONFLICT DO NOTHING"
-        );
-        while session.try_exec(&insert).is_err() {
-            session = connector.connect("shop");
-        }
-        posted.store(last, Ordering::Relaxed);
-        sleep(Duration::from_millis(15));
-    }
-}
-
-/// The sender: hands messages to a provider, here a list, and acknowledges them, if it gets to it.
-fn sender(connector: &Connector, goes_on: &AtomicBool) -> Vec<Message> {
-    let mut session = connector.connect("shop");
-    let mut provider = Vec::new();
-    while goes_on.load(Ordering::Relaxed) {
-        let Ok(messages) = session.try_lease_with("NULL, 100, '2 seconds', 'sender'") else {
-            session = connector.connect("shop");
-            continue;
-        };
-        if messages.is_empty() {
-            sleep(Duration::from_millis(20));
-            continue;
-        }
-        let ids = workflow_engine_tests::ids(&messages);
-        provider.extend(messages);
-        if session
-            .try_exec(&format!("SELECT wf.ack_messages({ids})"))
-            .is_err()
-        {
-            session = connector.connect("shop");
-        }
-    }
-    provider
-}
 
 #[test]
 fn s19_killed_at_any_moment_each_step_runs_exactly_once() {
@@ -80,21 +31,8 @@ fn s19_killed_at_any_moment_each_step_runs_exactly_once() {
     drop(shop);
 
     let mut random = Random::seeded();
-    let goes_on = Arc::new(AtomicBool::new(true));
-    let sends_on = Arc::new(AtomicBool::new(true));
-    let posted = Arc::new(AtomicI64::new(0));
-    let writing = {
-        let (connector, goes_on, posted) = (
-            cluster.connector(),
-            Arc::clone(&goes_on),
-            Arc::clone(&posted),
-        );
-        spawn(move || erp(&connector, &goes_on, &posted))
-    };
-    let sending = {
-        let (connector, sends_on) = (cluster.connector(), Arc::clone(&sends_on));
-        spawn(move || sender(&connector, &sends_on))
-    };
+    let connector = cluster.connector();
+    let clients = Survivors::start(move || connector.connect("shop"));
 
     for kill in 0..KILLS {
         sleep(Duration::from_millis(100 + random.below(900)));
@@ -117,29 +55,11 @@ fn s19_killed_at_any_moment_each_step_runs_exactly_once() {
     // The last crash may be noticed only after a session was let in.
     sleep(Duration::from_secs(1));
     let mut shop = up_again(&mut cluster);
-    goes_on.store(false, Ordering::Relaxed);
-    writing.join().expect("the ERP does not panic");
-    let count = posted.load(Ordering::Relaxed);
+    let (count, sender) = clients.end_posting();
     println!("{count} invoices");
     assert!(count > 0);
 
-    eventually_within(Duration::from_secs(180), "the end of all cases", || {
-        let left: i64 = shop.one(&format!(
-            "SELECT {count} - count(*) FROM wf.cases WHERE state = 'completed'"
-        ));
-        (left == 0).then_some(())
-    });
-    // What the sender lost is leased again, and goes out a second time under the same key.
-    eventually_within(
-        Duration::from_secs(60),
-        "the sending of all messages",
-        || {
-            (shop.one::<i64>("SELECT count(*) FROM wf.outbox WHERE state <> 'sent'") == 0)
-                .then_some(())
-        },
-    );
-    sends_on.store(false, Ordering::Relaxed);
-    let provider = sending.join().expect("the sender does not panic");
+    let provider = sender.end(&mut shop, count).messages;
 
     shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
     shop.expect(

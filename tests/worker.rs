@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use workflow_engine_tests::{
-    Cluster, Options, Session, automatic, eventually, eventually_within, live, prepare,
+    Cluster, Options, Session, automatic, eventually, eventually_within, live, post, prepare, until,
 };
 
 /// One e-mail, done when it is in the outbox, and a note.
@@ -13,12 +13,6 @@ fn mailing() -> serde_json::Value {
         {"name": "mail", "kind": "email", "template": "hello"},
         {"name": "after", "kind": "note", "text": "Sent."}
     ]))
-}
-
-fn post(shop: &mut Session, first: i64, last: i64) {
-    shop.exec(&format!(
-        "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', '2026-04-01', 100, 'EUR', now() FROM generate_series({first}, {last}) AS n"
-    ));
 }
 
 /// Leases and acknowledges until this many messages have come.
@@ -32,10 +26,6 @@ fn send(shop: &mut Session, count: usize) {
         }
         (sent >= count).then_some(())
     });
-}
-
-fn until(shop: &mut Session, what: &str, sql: &str) {
-    eventually(what, || (shop.one::<String>(sql) == "t").then_some(()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use workflow_engine_tests::{
-    Cluster, Options, Session, assert_same, eventually, everything, office,
+    Cluster, Options, Session, assert_same, at_rest, eventually, everything, office,
 };
 
 /// What the engine makes of what has not been looked at yet, without the times and the keys that are random.
@@ -92,12 +92,7 @@ impl Dumped {
 
         self.shop.run_due();
         copy.exec("ALTER DATABASE copy RESET workflow_engine.enabled");
-        let unread = "SELECT count(*) FROM wf.inbox WHERE failed_at IS NULL";
-        let due =
-            "SELECT count(*) FROM wf.case_steps WHERE state = 'scheduled' AND run_at <= wf.now()";
-        eventually("the end of what is due", || {
-            (copy.lines(unread) == ["0"] && copy.lines(due) == ["0"]).then_some(())
-        });
+        at_rest(&mut copy);
         for outcome in OUTCOME {
             assert_eq!(copy.lines(outcome), self.shop.lines(outcome), "{outcome}");
         }

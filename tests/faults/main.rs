@@ -8,10 +8,8 @@ mod poison;
 mod shortage;
 mod transactions;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use workflow_engine_tests::{Options, Session, automatic, eventually_within};
+use workflow_engine_tests::{Options, Session, automatic, post, until};
 
 const NONE: &[&str] = &[];
 
@@ -21,29 +19,6 @@ fn hasty() -> Options {
         .set("workflow_engine.retry_backoff", "1s")
         .set("workflow_engine.max_attempts", "3")
         .set("workflow_engine.step_timeout", "300ms")
-}
-
-/// Posts invoices, numbered and in one transaction.
-fn post(shop: &mut Session, first: i64, last: i64) {
-    shop.exec(&format!(
-        "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', '2026-04-01', 100, 'EUR', now() FROM generate_series({first}, {last}) AS n"
-    ));
-}
-
-/// Waits until a query gives `t`, and shows the story if it never does.
-#[track_caller]
-fn until(shop: &mut Session, what: &str, sql: &str) {
-    let limit = Duration::from_secs(120);
-    let mut story = String::new();
-    let mut looks = 0;
-    eventually_within(limit, what, || {
-        looks += 1;
-        if looks % 100 == 0 {
-            story = shop.story();
-            println!("{what}:\n{story}");
-        }
-        (shop.one::<String>(sql) == "t").then_some(())
-    });
 }
 
 /// Waits until so many cases have ended.

@@ -1,33 +1,8 @@
 //! docs/steps.md: every kind of step has an example, and every example runs.
 
-use serde_json::Value;
-use workflow_engine_tests::{TestDb, invoice_workflow};
+use workflow_engine_tests::{TestDb, invoice_workflow, step_examples};
 
 use super::NONE;
-
-const PAGE: &str = include_str!("../../docs/steps.md");
-
-/// The examples of the page on steps: the heading, and the steps.
-fn examples() -> Vec<(String, Value)> {
-    let mut found = Vec::new();
-    let (mut heading, mut text) = (String::new(), None::<String>);
-    for line in PAGE.lines() {
-        if let Some(kind) = line.strip_prefix("### ") {
-            heading = kind.to_owned();
-        }
-        match (&mut text, line) {
-            (None, "```json") => text = Some(String::new()),
-            (Some(json), "```") => {
-                let steps = serde_json::from_str(json).unwrap_or_else(|e| panic!("{heading}: {e}"));
-                found.push((heading.clone(), steps));
-                text = None;
-            }
-            (Some(json), line) => json.push_str(line),
-            (None, _) => {}
-        }
-    }
-    found
-}
 
 #[test]
 fn every_kind_of_step_has_an_example_that_runs() {
@@ -38,13 +13,13 @@ fn every_kind_of_step_has_an_example_that_runs() {
     for other in ["reminders", "large claims"] {
         db.install(&invoice_workflow(other, serde_json::json!([])));
     }
-    let schema: Value =
+    let schema: serde_json::Value =
         serde_json::from_str(&db.lines("SELECT wf.document_schema()")[0]).expect("JSON");
     let kinds = schema["$defs"].as_object().expect("definitions").keys();
     let kinds: Vec<&str> = kinds
         .filter_map(|name| name.strip_prefix("Step_"))
         .collect();
-    let examples = examples();
+    let examples = step_examples();
     let shown: Vec<&str> = examples.iter().map(|(kind, _)| kind.as_str()).collect();
     for kind in kinds {
         assert_eq!(

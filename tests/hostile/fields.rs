@@ -5,9 +5,7 @@
 //! as it is there.
 
 use super::*;
-use workflow_engine_tests::define_sql;
-
-const PAGE: &str = include_str!("../../docs/steps.md");
+use workflow_engine_tests::{define_sql, step_examples};
 
 /// Texts that may be blank: they are for people alone.
 const MAY_BE_BLANK: [&str; 2] = ["label", "text"];
@@ -39,19 +37,6 @@ const MAY_BE_LARGE: [&str; 8] = [
 /// the others, as a whole.
 const LOOKED_INTO: [&str; 2] = ["task", "email"];
 const SHARED: [&str; 4] = ["on", "due", "links", "escalate"];
-
-/// The sound steps of the page, by the kind that they are an example of.
-fn examples() -> Vec<(String, Value)> {
-    let mut found = Vec::new();
-    for section in PAGE.split("\n### ").skip(1) {
-        let kind = section.lines().next().expect("a heading");
-        let (_, rest) = section.split_once("```json\n").expect("an example");
-        let (text, _) = rest.split_once("\n```").expect("its end");
-        let steps: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{kind}: {e}"));
-        found.push((kind.to_owned(), steps));
-    }
-    found
-}
 
 /// A value somewhere in a document.
 type Path = Vec<String>;
@@ -287,7 +272,7 @@ fn s23_whatever_is_wrong_with_a_field_of_a_step_is_refused_by_its_name() {
         Schema(serde_json::from_str(&db.lines("SELECT wf.document_schema()")[0]).expect("JSON"));
     let mut tried = 0;
     let mut faults = Vec::new();
-    for (kind, steps) in examples() {
+    for (kind, steps) in step_examples() {
         let number = steps
             .as_array()
             .expect("a list")

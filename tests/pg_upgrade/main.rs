@@ -1,7 +1,7 @@
 //! pg_upgrade to a newer PostgreSQL with cases in the middle of their work. `make test-upgrade` says to which one.
 
 use workflow_engine_tests::{
-    Cluster, Installation, Options, Session, assert_same, eventually, everything, office,
+    Cluster, Installation, Options, assert_same, at_rest, everything, office,
 };
 
 const OUTCOME: [&str; 4] = [
@@ -54,14 +54,7 @@ fn after_pg_upgrade_all_is_there_and_the_work_goes_on() {
 
     shop.exec("ALTER SYSTEM SET workflow_engine.enabled = on");
     shop.exec("SELECT pg_reload_conf()");
-    let unread = "SELECT count(*) FROM wf.inbox WHERE failed_at IS NULL";
-    let due = "SELECT count(*) FROM wf.case_steps WHERE state = 'scheduled' AND run_at <= wf.now()";
-    let done = |shop: &mut Session| {
-        eventually("the end of what is due", || {
-            (shop.lines(unread) == ["0"] && shop.lines(due) == ["0"]).then_some(())
-        });
-    };
-    done(&mut shop);
+    at_rest(&mut shop);
     for (outcome, expected) in OUTCOME.iter().zip(&expected) {
         assert_eq!(shop.lines(outcome), *expected, "{outcome}");
     }
@@ -71,7 +64,7 @@ fn after_pg_upgrade_all_is_there_and_the_work_goes_on() {
          INSERT INTO remark VALUES ('C3', 'Again.'); UPDATE claim SET state = 'paid' WHERE id = 'C5'; \
          SELECT wf.start('reach', 3::bigint)",
     );
-    done(&mut shop);
+    at_rest(&mut shop);
     shop.expect(
         "SELECT DISTINCT state FROM probe.cases() WHERE key = '100'",
         &["running"],

@@ -3,7 +3,8 @@
 
 use serde_json::json;
 use workflow_engine_tests::{
-    Cluster, Options, Session, TestDb, automatic, eventually, invoice_workflow, literal, prepare,
+    Cluster, Options, Session, TestDb, automatic, eventually, invoice_workflow, literal, post,
+    prepare,
 };
 
 const CASES: &str = "SELECT key, state FROM probe.cases()";
@@ -31,12 +32,6 @@ fn shop(cluster: &Cluster) -> Session {
     reports["templates"] = json!({});
     shop.install(&reports);
     shop
-}
-
-fn post(shop: &mut Session, first: i64, last: i64) {
-    shop.exec(&format!(
-        "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', '2026-04-01', 100, 'EUR', now() FROM generate_series({first}, {last}) AS n"
-    ));
 }
 
 fn report(shop: &mut Session, number: i64) {

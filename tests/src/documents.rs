@@ -8,6 +8,21 @@ pub const DUNNING: &str = include_str!("../../examples/dunning.json");
 /// The example of the insurance office.
 pub const SCOPE_10: &str = include_str!("../../examples/scope-10.json");
 
+const STEPS: &str = include_str!("../../docs/steps.md");
+
+/// The examples of the page on steps: the kind, which is the heading, and the steps.
+pub fn step_examples() -> Vec<(String, Value)> {
+    let sections = STEPS.split("\n### ").skip(1);
+    let example = |section: &str| {
+        let kind = section.lines().next().expect("a heading");
+        let (_, rest) = section.split_once("```json\n").expect("an example");
+        let (text, _) = rest.split_once("\n```").expect("its end");
+        let steps = serde_json::from_str(text).unwrap_or_else(|e| panic!("{kind}: {e}"));
+        (kind.to_owned(), steps)
+    };
+    sections.map(example).collect()
+}
+
 /// A document as JSON.
 pub fn document(text: &str) -> Value {
     serde_json::from_str(text).expect("the examples are JSON")

@@ -20,13 +20,16 @@ mod sender;
 mod session;
 mod shared;
 mod shim;
+mod survivors;
 mod wait;
 
 pub use cluster::{Cluster, Connector, Options};
-pub use documents::{DUNNING, SCOPE_10, document, edited, invoice_workflow, step_of};
+pub use documents::{
+    DUNNING, SCOPE_10, document, edited, invoice_workflow, step_examples, step_of,
+};
 pub use erp::{BIND_INVOICE, BIND_REPORT, ERP, PROBES};
 pub use installation::Installation;
-pub use live::{automatic, live, prepare, up_again};
+pub use live::{at_rest, automatic, live, post, prepare, until, up_again};
 pub use long::long_form;
 pub use office::{NOW, assert_same, busy_office, everything, office};
 pub use random::Random;
@@ -34,4 +37,5 @@ pub use sender::{Message, ids};
 pub use session::{Failure, Session, literal};
 pub use shared::{TestDb, define_sql};
 pub use shim::{Full, Shim};
+pub use survivors::{Delivered, Sender, Survivors};
 pub use wait::{eventually, eventually_within};

@@ -46,6 +46,37 @@ pub fn automatic(steps: Value) -> Value {
     })
 }
 
+/// The ERP posts invoices of these numbers, due on 2026-04-01 and ready now.
+pub fn post(shop: &mut Session, first: i64, last: i64) {
+    shop.exec(&format!(
+        "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', '2026-04-01', 100, 'EUR', now() FROM generate_series({first}, {last}) AS n"
+    ));
+}
+
+/// Waits until a query gives `t`, and shows the story if it takes long.
+#[track_caller]
+pub fn until(shop: &mut Session, what: &str, sql: &str) {
+    let mut looks = 0;
+    eventually_within(Duration::from_secs(120), what, || {
+        looks += 1;
+        if looks % 100 == 0 {
+            println!("{what}:\n{}", shop.story());
+        }
+        (shop.one::<String>(sql) == "t").then_some(())
+    });
+}
+
+/// Waits until nothing is unread or due.
+#[track_caller]
+pub fn at_rest(shop: &mut Session) {
+    until(
+        shop,
+        "the end of what is due",
+        "SELECT NOT EXISTS (SELECT FROM wf.inbox WHERE failed_at IS NULL)
+            AND NOT EXISTS (SELECT FROM wf.case_steps WHERE state = 'scheduled' AND run_at <= wf.now())",
+    );
+}
+
 /// Waits for the server of a live cluster, and starts it where a kill has taken the postmaster down too: at once, or some time
 /// later if it was the start-up process that was killed.
 pub fn up_again(cluster: &mut Cluster) -> Session {

@@ -1,18 +1,15 @@
 //! The primary dies under load and the standby takes over.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use workflow_engine_tests::{
-    Connector, Message, Options, Random, Session, automatic, eventually, eventually_within, ids,
-    live, long_form,
+    Connector, Options, Random, Session, Survivors, automatic, eventually, eventually_within, live,
+    long_form,
 };
-
-const BATCH: i64 = 10;
 
 /// The server that clients are to use now.
 struct Address(Mutex<Connector>);
@@ -28,53 +25,6 @@ impl Address {
             self.now().try_connect("shop").ok()
         })
     }
-}
-
-/// Inserts invoices, ten at a time. A batch whose fate is not known is sent again. How many are certain is in `posted`.
-fn erp(address: &Address, goes_on: &AtomicBool, posted: &AtomicI64) {
-    let mut session = address.connect();
-    while goes_on.load(Ordering::Relaxed) {
-        let first = posted.load(Ordering::Relaxed) + 1;
-        let last = first + BATCH - 1;
-        let insert = format!(
-            "INSERT INTO invoice SELECT n, 'INV-' || n, 1, 'posted', NULL, n, 'EUR', now() + interval '1 second' \
-             FROM generate_series({first}, {last}) AS n ON CONFLICT DO NOTHING"
-        );
-        while session.try_exec(&insert).is_err() {
-            session = address.connect();
-            sleep(Duration::from_millis(20));
-        }
-        posted.store(last, Ordering::Relaxed);
-        sleep(Duration::from_millis(15));
-    }
-}
-
-/// Hands messages to a provider, here a list, and acknowledges them if it gets to it. Also tells which of them came again
-/// after they had been acknowledged for certain.
-fn sender(address: &Address, goes_on: &AtomicBool) -> (Vec<Message>, Vec<Message>) {
-    let mut session = address.connect();
-    let (mut provider, mut again) = (Vec::new(), Vec::new());
-    let mut certain: HashSet<String> = HashSet::new();
-    while goes_on.load(Ordering::Relaxed) {
-        let Ok(messages) = session.try_lease_with("NULL, 100, '2 seconds', 'sender'") else {
-            session = address.connect();
-            sleep(Duration::from_millis(20));
-            continue;
-        };
-        if messages.is_empty() {
-            sleep(Duration::from_millis(20));
-            continue;
-        }
-        let known = |m: &&Message| certain.contains(&m.idempotency_key);
-        again.extend(messages.iter().filter(known).cloned());
-        let acknowledged = session.try_exec(&format!("SELECT wf.ack_messages({})", ids(&messages)));
-        match acknowledged {
-            Ok(()) => certain.extend(messages.iter().map(|m| m.idempotency_key.clone())),
-            Err(_) => session = address.connect(),
-        }
-        provider.extend(messages);
-    }
-    (provider, again)
 }
 
 /// What becomes of the work when the primary dies, again and again. With `certain`, the standby has every commit before
@@ -96,18 +46,9 @@ fn fails_over(certain: bool, times: usize) {
 
     let mut random = Random::seeded();
     let address = Arc::new(Address(Mutex::new(primary.connector())));
-    let (goes_on, sends_on) = (
-        Arc::new(AtomicBool::new(true)),
-        Arc::new(AtomicBool::new(true)),
-    );
-    let posted = Arc::new(AtomicI64::new(0));
-    let mut writing = Some(spawn({
-        let (address, goes_on, posted) = (address.clone(), goes_on.clone(), posted.clone());
-        move || erp(&address, &goes_on, &posted)
-    }));
-    let sending = spawn({
-        let (address, sends_on) = (address.clone(), sends_on.clone());
-        move || sender(&address, &sends_on)
+    let clients = Survivors::start({
+        let address = address.clone();
+        move || address.connect()
     });
 
     for round in 0..times {
@@ -149,33 +90,16 @@ fn fails_over(certain: bool, times: usize) {
         std::mem::swap(&mut primary, &mut standby);
     }
     sleep(Duration::from_millis(500));
-    goes_on.store(false, Ordering::Relaxed);
-    if let Some(writing) = writing.take() {
-        writing.join().expect("the ERP does not panic");
-    }
+    let (told, sender) = clients.end_posting();
     let mut shop = primary.connect("shop");
     let count: i64 = shop.one("SELECT count(*) FROM invoice");
-    let told = posted.load(Ordering::Relaxed);
     println!("{told} invoices were posted, {count} are there");
     assert!(count > 0);
     if certain {
         assert_eq!(count, told, "no commit that the ERP has heard of is lost");
     }
 
-    eventually_within(Duration::from_secs(120), "the end of all cases", || {
-        let done: i64 = shop.one("SELECT count(*) FROM wf.cases WHERE state = 'completed'");
-        (done == count).then_some(())
-    });
-    eventually_within(
-        Duration::from_secs(60),
-        "the sending of all messages",
-        || {
-            (shop.one::<i64>("SELECT count(*) FROM wf.outbox WHERE state <> 'sent'") == 0)
-                .then_some(())
-        },
-    );
-    sends_on.store(false, Ordering::Relaxed);
-    let (provider, again) = sending.join().expect("the sender does not panic");
+    let delivered = sender.end(&mut shop, count);
 
     shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
     shop.expect(
@@ -199,7 +123,7 @@ fn fails_over(certain: bool, times: usize) {
     // The provider knows every message by one key; with every commit certain no other key has ever been handed out, and
     // none that was acknowledged came again.
     let mut times_by_key: HashMap<&str, usize> = HashMap::new();
-    for message in &provider {
+    for message in &delivered.messages {
         *times_by_key.entry(&message.idempotency_key).or_default() += 1;
     }
     let keys: HashSet<String> = shop
@@ -212,12 +136,12 @@ fn fails_over(certain: bool, times: usize) {
     );
     if certain {
         assert_eq!(times_by_key.len(), keys.len());
-        assert_eq!(again, []);
+        assert_eq!(delivered.again, []);
     }
     println!(
         "{} messages handed over {} times",
         keys.len(),
-        provider.len()
+        delivered.messages.len()
     );
 }
 

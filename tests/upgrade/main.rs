@@ -11,8 +11,8 @@ use std::time::Duration;
 use catalogue::catalogue;
 use serde_json::json;
 use workflow_engine_tests::{
-    Cluster, Installation, Options, Session, assert_same, automatic, eventually, everything,
-    office, prepare,
+    Cluster, Installation, Options, Session, assert_same, at_rest, automatic, eventually,
+    everything, office, prepare,
 };
 
 /// The `.sql` files of a folder below the repository's root: name and text.
@@ -130,11 +130,7 @@ fn cases_of_an_earlier_version_go_on_after_the_upgrade() {
     kept.exec("ALTER DATABASE shop RENAME TO upgraded");
     let mut shop = server.cluster().connect("upgraded");
     kept.run_due();
-    let unread = "SELECT count(*) FROM wf.inbox WHERE failed_at IS NULL";
-    let due = "SELECT count(*) FROM wf.case_steps WHERE state = 'scheduled' AND run_at <= wf.now()";
-    eventually("the end of what is due", || {
-        (shop.lines(unread) == ["0"] && shop.lines(due) == ["0"]).then_some(())
-    });
+    at_rest(&mut shop);
     for outcome in ["cases", "open", "tasks"] {
         let all = format!("SELECT * FROM probe.{outcome}()");
         assert_eq!(shop.lines(&all), kept.lines(&all), "{outcome}");
