@@ -130,16 +130,10 @@ impl ToArg for &str {
     const OID: Oid = pg_sys::TEXTOID;
     const ARRAY_OID: Oid = pg_sys::TEXTARRAYOID;
     fn to_datum(&self) -> Datum {
-        // SAFETY: copies the bytes into the current memory context.
-        unsafe {
-            Datum::from(pg_sys::cstring_to_text_with_len(
-                self.as_ptr().cast(),
-                self.len() as i32,
-            ))
-        }
+        self.as_bytes().to_datum()
     }
     fn append(&self, elements: &mut Vec<u8>) {
-        append_text(self.as_bytes(), elements);
+        self.as_bytes().append(elements);
     }
 }
 
@@ -155,7 +149,7 @@ impl ToArg for Json<'_> {
         self.0.to_datum()
     }
     fn append(&self, elements: &mut Vec<u8>) {
-        append_text(self.0.as_bytes(), elements);
+        self.0.append(elements);
     }
 }
 

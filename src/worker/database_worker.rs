@@ -58,7 +58,7 @@ pub extern "C-unwind" fn workflow_engine_worker(argument: Datum) {
     if slot.generation.load(Ordering::Acquire) != generation {
         return; // The launcher has stopped waiting for this process.
     }
-    slot.occupy();
+    slot.occupant.occupy();
     super::set_my_slot(slot);
     // SAFETY: the callback touches atomics only; it runs after this process has left the list of backends, so that
     // whoever waits for the slot finds the database without us.
@@ -94,7 +94,7 @@ unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: Datum) {
             state if state.is_live() => slot.set_state(State::Ended),
             _ => {}
         }
-        slot.vacate();
+        slot.occupant.vacate();
     }
     if let Some(shared) = shared::get() {
         shared.launcher.wake();

@@ -273,9 +273,9 @@ fn clear(shared: &Shared, database: Oid) {
         for slot in shared.slots_of(database).filter(|s| s.state().is_live()) {
             present = true;
             slot.leave.store(true, Ordering::Release);
-            slot.wake();
+            slot.occupant.wake();
             if polite && began.elapsed() > POLITE {
-                process::terminate(slot.pid.load(Ordering::Acquire));
+                process::terminate(slot.occupant.pid.load(Ordering::Acquire));
             }
         }
         if polite && began.elapsed() > POLITE {

@@ -41,7 +41,7 @@ fn workers() -> TableIterator<
             if database == pg_sys::Oid::INVALID || state == State::Free {
                 continue;
             }
-            let pid = slot.pid.load(Ordering::Acquire);
+            let pid = slot.occupant.pid.load(Ordering::Acquire);
             let last = slot.last_tick.load(Ordering::Acquire);
             rows.push((
                 (pid != 0).then_some(pid),

@@ -163,7 +163,8 @@ impl Launcher {
             let state = slot.state();
             if state.is_live() {
                 let since = *self.seen[index].get_or_insert_with(Instant::now);
-                let unseen = state == State::Starting && slot.pid.load(Ordering::Acquire) == 0;
+                let unseen =
+                    state == State::Starting && slot.occupant.pid.load(Ordering::Acquire) == 0;
                 if matches!(
                     state,
                     State::Idle | State::Working | State::Off | State::OtherVersion
@@ -174,7 +175,7 @@ impl Launcher {
                 if !unseen || !self.is_gone(index, since) {
                     continue;
                 }
-            } else if slot.pid.load(Ordering::Acquire) != 0 {
+            } else if slot.occupant.pid.load(Ordering::Acquire) != 0 {
                 continue; // It is just leaving.
             }
             let number = slot.number.load(Ordering::Relaxed);
@@ -293,7 +294,7 @@ impl Launcher {
                 && slot.number.load(Ordering::Relaxed) > self.wanted(database)
             {
                 slot.leave.store(true, Ordering::Release);
-                slot.wake();
+                slot.occupant.wake();
             }
         }
         let mut next: Option<Instant> = None;

@@ -94,10 +94,8 @@ pub struct Slot {
     /// Counts the uses of the slot, so that a worker that starts late finds that it is no longer wanted.
     pub generation: AtomicU32,
     state: AtomicU32,
-    /// The worker's own, 0 before it starts and after it ends.
-    pub pid: AtomicI32,
-    /// The worker's latch as an address in shared memory, which stays valid after the process is gone.
-    latch: AtomicUsize,
+    /// The worker.
+    pub occupant: Occupant,
     /// Someone asks the worker to leave when its tick is done.
     pub leave: AtomicBool,
     /// CREATE EXTENSION has committed since the worker started: that it found none means nothing.
@@ -117,8 +115,7 @@ impl Slot {
             number: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             state: AtomicU32::new(State::Free as u32),
-            pid: AtomicI32::new(0),
-            latch: AtomicUsize::new(0),
+            occupant: Occupant::none(),
             leave: AtomicBool::new(false),
             look_again: AtomicBool::new(false),
             careful: AtomicBool::new(false),
@@ -144,8 +141,8 @@ impl Slot {
 
     /// The launcher takes a free slot for a worker and gets the generation that the worker must show.
     pub fn claim(&self, database: Oid, number: u32, careful: bool) -> u32 {
-        self.pid.store(0, Ordering::Relaxed);
-        self.latch.store(0, Ordering::Relaxed);
+        self.occupant.pid.store(0, Ordering::Relaxed);
+        self.occupant.latch.store(0, Ordering::Relaxed);
         self.leave.store(false, Ordering::Relaxed);
         self.look_again.store(false, Ordering::Relaxed);
         self.careful.store(careful, Ordering::Relaxed);
@@ -164,46 +161,25 @@ impl Slot {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.set_state(State::Free);
     }
-
-    /// The calling process puts itself into the slot.
-    pub fn occupy(&self) {
-        // SAFETY: the globals of a process that has shared memory.
-        unsafe {
-            self.latch
-                .store(pg_sys::MyLatch as usize, Ordering::Release);
-            self.pid.store(pg_sys::MyProcPid, Ordering::Release);
-        }
-    }
-
-    /// The calling process takes itself out of the slot.
-    pub fn vacate(&self) {
-        self.latch.store(0, Ordering::Release);
-        self.pid.store(0, Ordering::Release);
-    }
-
-    /// Sets the worker's latch, if it has one. May be called where an ERROR is not allowed.
-    pub fn wake(&self) {
-        set_latch(&self.latch);
-    }
 }
 
-fn set_latch(latch: &AtomicUsize) {
-    let address = latch.load(Ordering::Acquire);
-    if address != 0 {
-        // SAFETY: the latch of a PGPROC, which lives in shared memory as long as the server does. If its owner has
-        // gone, another process wakes up once for nothing. SetLatch raises no errors.
-        unsafe { pg_sys::SetLatch(address as *mut pg_sys::Latch) };
-    }
-}
-
-/// The launcher: its own, 0 when it does not run.
-pub struct Launcher {
+/// The process that is at work somewhere, if there is one.
+pub struct Occupant {
+    /// 0 before it starts and after it ends.
     pub pid: AtomicI32,
+    /// Its latch as an address in shared memory, which stays valid after the process is gone.
     latch: AtomicUsize,
 }
 
-impl Launcher {
-    /// The calling process becomes the launcher.
+impl Occupant {
+    const fn none() -> Self {
+        Self {
+            pid: AtomicI32::new(0),
+            latch: AtomicUsize::new(0),
+        }
+    }
+
+    /// The calling process is at work here from now on.
     pub fn occupy(&self) {
         // SAFETY: the globals of a process that has shared memory.
         unsafe {
@@ -213,15 +189,20 @@ impl Launcher {
         }
     }
 
-    /// The launcher ends.
+    /// The calling process no longer is.
     pub fn vacate(&self) {
         self.latch.store(0, Ordering::Release);
         self.pid.store(0, Ordering::Release);
     }
 
-    /// Sets the launcher's latch. May be called where an ERROR is not allowed.
+    /// Sets its latch, if there is one. May be called where an ERROR is not allowed.
     pub fn wake(&self) {
-        set_latch(&self.latch);
+        let address = self.latch.load(Ordering::Acquire);
+        if address != 0 {
+            // SAFETY: the latch of a PGPROC, which lives in shared memory as long as the server does. If its owner has
+            // gone, another process wakes up once for nothing. SetLatch raises no errors.
+            unsafe { pg_sys::SetLatch(address as *mut pg_sys::Latch) };
+        }
     }
 }
 
@@ -236,7 +217,7 @@ pub struct Bar {
 /// The whole block.
 #[repr(C)]
 pub struct Shared {
-    pub launcher: Launcher,
+    pub launcher: Occupant,
     /// Databases that say they have the extension now; 0 is an empty place.
     announced: [AtomicU32; NOTES],
     /// The list of databases has changed.
@@ -250,10 +231,7 @@ pub struct Shared {
 impl Shared {
     const fn new() -> Self {
         Self {
-            launcher: Launcher {
-                pid: AtomicI32::new(0),
-                latch: AtomicUsize::new(0),
-            },
+            launcher: Occupant::none(),
             announced: [const { AtomicU32::new(0) }; NOTES],
             look_at_all: AtomicBool::new(false),
             probe_all: AtomicBool::new(false),

@@ -187,8 +187,8 @@ fn deliver(
             // A worker knows itself whether it has more to do, so its own commit does not wake it. One that is switched
             // off looks around when it is switched on, and the signal would cost each commit more than all else here.
             let off = slot.state() == State::Off && !announce;
-            if slot.pid.load(Ordering::Acquire) != me && !off {
-                slot.wake();
+            if slot.occupant.pid.load(Ordering::Acquire) != me && !off {
+                slot.occupant.wake();
             }
         }
     }
@@ -196,7 +196,7 @@ fn deliver(
         for slot in &shared.slots {
             if renew == Renew::All || renew == Renew::Of(slot.database()) {
                 slot.leave.store(true, Ordering::Release);
-                slot.wake();
+                slot.occupant.wake();
             }
         }
     }
