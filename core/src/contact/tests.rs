@@ -1,3 +1,5 @@
+//! Contact policies on the cases that the requirements name: verdicts, hours, limits, and what parsing refuses.
+
 use super::*;
 use crate::calendar::Zones;
 use crate::calendar::testing::{TzZones, amsterdam, utc};

@@ -1,3 +1,5 @@
+//! What is found in templates when they are defined, before anything is rendered.
+
 use std::collections::BTreeSet;
 
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Whole texts as people get them: letters, languages, lists, and what rendering refuses.
+
 use serde_json::json;
 
 use super::{World, expect, refused, sources};

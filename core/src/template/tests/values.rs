@@ -1,3 +1,5 @@
+//! Values: numbers, dates, texts and missing ones, and what operators and filters make of them.
+
 use super::{World, expect};
 use crate::row::ColumnType;
 
