@@ -18,7 +18,7 @@ use super::{reads_committed, take_turn};
 use crate::api::actor;
 use crate::engine::as_engine;
 use crate::pg::raise::raise_as;
-use crate::pg::spi;
+use crate::pg::spi::{self, RowRef};
 use crate::pg::types::{arg, array};
 
 /// The most rows that one transaction of a worker seals.
@@ -77,6 +77,32 @@ struct Rows {
 fn seal(top: i64, actor: &str) -> i64 {
     let holding = holders();
     // From here on in statements of their own: each sees what has committed before it.
+    let over = gaps_that_are_over(&holding);
+    let (blocks, next) = unsealed(top);
+    // After the rows were read: whoever holds a number below `next` and was not seen is among them, or has ended since.
+    let holding = holders();
+    if !over.is_empty() {
+        spi::query(
+            "DELETE FROM wf.history_gaps AS g WHERE g.ids::text = ANY ($1)",
+            &[array(over.iter().map(String::as_str))],
+        );
+    }
+    if blocks.is_empty() {
+        return 0;
+    }
+    note_gaps(&blocks, top, next, &holding);
+    for block in &blocks {
+        add_block(block, actor);
+    }
+    spi::query(
+        "UPDATE wf.history_protection AS p SET top = $1",
+        &[arg(next)],
+    );
+    blocks.iter().map(|block| block.count).sum()
+}
+
+/// Gaps that nobody can fill any more: all who held their numbers have ended, and what they wrote can be seen.
+fn gaps_that_are_over(holding: &[String]) -> Vec<String> {
     spi::query(
         "UPDATE wf.history_gaps AS g SET horizon = pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
          WHERE g.horizon IS NULL AND NOT g.holders && $1::text[]",
@@ -88,7 +114,11 @@ fn seal(top: i64, actor: &str) -> i64 {
             OR g.horizon > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())",
         &[],
     );
-    let over: Vec<String> = over.iter().map(|row| row.must(1)).collect();
+    over.iter().map(|row| row.must(1)).collect()
+}
+
+/// What can be seen and is in no seal yet, of each month; and up to which number that has been looked for.
+fn unsealed(top: i64) -> (Vec<Rows>, i64) {
     let found = spi::query(
         "SELECT n.month::text, pg_catalog.range_agg(pg_catalog.int8range(n.history_id, n.history_id, '[]'))::text,
                 pg_catalog.count(*), pg_catalog.max(n.history_id)
@@ -103,28 +133,18 @@ fn seal(top: i64, actor: &str) -> i64 {
         &[arg(top), arg(ROWS)],
     );
     let next = found.iter().map(|row| row.must::<i64>(4)).max();
-    let next = next.unwrap_or(top).max(top);
-    let blocks: Vec<Rows> = found
-        .iter()
-        .map(|row| Rows {
-            month: row.must(1),
-            ids: row.must(2),
-            count: row.must(3),
-        })
-        .collect();
-    drop(found);
-    // After the rows were read: whoever holds a number below `next` and was not seen is among them, or has ended since.
-    let holding = holders();
+    let block = |row: RowRef<'_>| Rows {
+        month: row.must(1),
+        ids: row.must(2),
+        count: row.must(3),
+    };
+    let blocks = found.iter().map(block).collect();
+    (blocks, next.unwrap_or(top).max(top))
+}
+
+/// What is sealed now is missing no longer; what was not seen up to `next` is, while those who hold numbers have not ended.
+fn note_gaps(blocks: &[Rows], top: i64, next: i64, holding: &[String]) {
     let ids = || array(blocks.iter().map(|block| block.ids.as_str()));
-    if !over.is_empty() {
-        spi::query(
-            "DELETE FROM wf.history_gaps AS g WHERE g.ids::text = ANY ($1)",
-            &[array(over.iter().map(String::as_str))],
-        );
-    }
-    if blocks.is_empty() {
-        return 0;
-    }
     let found = "(SELECT pg_catalog.range_agg(u.ids::int8multirange) AS ids FROM unnest($1::text[]) AS u (ids)) AS f";
     spi::query(
         &format!("DELETE FROM wf.history_gaps AS g USING {found} WHERE g.ids <@ f.ids"),
@@ -150,14 +170,6 @@ fn seal(top: i64, actor: &str) -> i64 {
             array(holding.iter().map(String::as_str)),
         ],
     );
-    for block in &blocks {
-        add_block(block, actor);
-    }
-    spi::query(
-        "UPDATE wf.history_protection AS p SET top = $1",
-        &[arg(next)],
-    );
-    blocks.iter().map(|block| block.count).sum()
 }
 
 fn add_block(block: &Rows, actor: &str) {
