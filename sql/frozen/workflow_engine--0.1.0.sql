@@ -4200,7 +4200,10 @@ ALTER TABLE wf.tasks SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacu
 -- Written when a case starts, ends, and at few moments between; finished ones stay, so that a share of it grows large.
 ALTER TABLE wf.cases SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 ALTER TABLE wf.case_subjects SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-ALTER TABLE wf.outbox SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+-- A queue at the edge of a table that only grows: the index that senders read holds the dead entries of all messages since
+-- the last vacuum, and with a larger share of the table it would grow as the table does.
+ALTER TABLE wf.outbox SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000,
+    autovacuum_analyze_scale_factor = 0.05);
 -- Empty most of the time: what counts is the number of dead rows, not their share. Never truncated: that takes a lock
 -- which the ERP's next transaction would wait for.
 ALTER TABLE wf.inbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
