@@ -1,5 +1,6 @@
 //! pg_upgrade: a cluster's data in the hands of a newer server.
 
+use std::fs;
 use std::path::Path;
 
 use crate::cluster::{Cluster, Options};
@@ -61,8 +62,27 @@ fn run(
     let output = command.output().expect("the installation has the program");
     assert!(
         output.status.success(),
-        "{program} failed: {}\n{}",
+        "{program} failed: {}\n{}\n{}",
         String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+        String::from_utf8_lossy(&output.stderr),
+        ends_of_logs(&data.join("pg_upgrade_output.d"))
     );
+}
+
+/// The last lines of each log that pg_upgrade keeps when it fails: what it prints names them and goes away with them.
+fn ends_of_logs(folder: &Path) -> String {
+    let mut told = String::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            told.push_str(&ends_of_logs(&path));
+        } else if path.extension().is_some_and(|kind| kind == "log") {
+            let log = fs::read(&path).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(20)..].join("\n");
+            told.push_str(&format!("--- {}\n{last}\n", path.display()));
+        }
+    }
+    told
 }
