@@ -48,11 +48,14 @@ pub fn change(what: Recall, found: &str, set: &str, args: &[Arg]) {
     else {
         return;
     };
-    // What has been withheld meanwhile says so itself; what has been put off to be written anew is still deferred.
+    // What has been withheld meanwhile says so itself; what has been put off to be written anew is still deferred. Nor is remembered
+    // again what is to be withheld: a lease may just be doing that, and would be waited for.
     let done: Vec<i64> = done.into_iter().flatten().flatten().collect();
     let sql = format!(
         "INSERT INTO wf.recalled (message_id, what, reason)
-         SELECT DISTINCT ON (f.message_id) f.message_id, '{}', f.reason FROM ({found}) AS f WHERE f.message_id <> ALL (${})
+         SELECT DISTINCT ON (f.message_id) f.message_id, '{}', f.reason FROM ({found}) AS f
+         WHERE f.message_id <> ALL (${}) AND NOT EXISTS (
+             SELECT FROM wf.recalled AS r WHERE r.message_id = f.message_id AND r.what = 'withhold')
          ON CONFLICT (message_id) DO UPDATE SET what = excluded.what, reason = excluded.reason
          WHERE wf.recalled.what <> 'withhold'",
         what.label(),

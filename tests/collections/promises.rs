@@ -232,3 +232,31 @@ fn a_promise_that_cannot_be_is_refused() {
     )
     .hints("money.open");
 }
+
+#[test]
+fn s07_a_promise_that_comes_while_a_message_waits_holds_it_back() {
+    // It waits for its hour, or for its sender.
+    for (moment, state) in [
+        ("2026-05-12 00:00", "deferred"),
+        ("2026-05-12 08:00", "queued"),
+    ] {
+        let mut db = with_workflows(&[MAIN_OUTREACH]);
+        db.clock("2026-04-28 10:00");
+        db.invoice(1, "2026-04-01", "1000.00");
+        db.run_due();
+        assert_eq!(db.send().len(), 1);
+        db.at(moment);
+        db.expect(
+            "SELECT state FROM probe.outbox() WHERE channel = 'sms'",
+            &[state],
+        );
+        db.exec("SELECT wf.promise(case_id, 500, '2026-05-15', 2) FROM probe.cases()");
+        assert_eq!(db.lease(), [], "at once");
+        for later in ["2026-05-12 12:00", "2026-05-19 12:00"] {
+            db.at(later);
+            assert_eq!(db.lease(), [], "{later}");
+        }
+        db.at("2026-05-20 08:00");
+        assert_eq!(db.send().len(), 1, "{}", db.story());
+    }
+}

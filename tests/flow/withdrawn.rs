@@ -164,3 +164,21 @@ fn what_was_to_be_written_anew_while_a_sender_took_it_comes_again_if_that_sender
     assert_eq!(again[0].body, leased[0].body);
     db.expect("SELECT count(*) FROM wf.recalled", &[0]);
 }
+
+#[test]
+fn whoever_withdraws_a_message_once_more_does_not_wait_for_the_sender_who_finds_it_withdrawn() {
+    let (mut db, _) = on_its_way();
+    db.exec(WAYS[0].0);
+    db.at("2026-03-02 11:00");
+    let mut sender = db.connect();
+    sender.exec("BEGIN");
+    assert_eq!(sender.lease(), []);
+    db.exec("SET lock_timeout = '1s'");
+    db.exec("SELECT wf.cancel(1, 'enough')");
+    sender.exec("ROLLBACK");
+    assert_eq!(db.lease(), []);
+    db.expect(
+        "SELECT state, reason FROM probe.outbox()",
+        &[format!("suppressed | {}", WAYS[0].1)],
+    );
+}
