@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use pgrx::pg_sys::Oid;
-use workflow_core::game::Event;
+use workflow_core::game::{Event, Refusal};
 
 use super::known::refusal;
 use super::person;
@@ -202,10 +202,12 @@ pub fn refuse(rows: &Rows, actor: &str) -> i32 {
             case.contact_refused(
                 one.step,
                 one.visit,
-                &one.channel,
-                Event::MessageSuppressed,
-                &one.reason,
-                &reach,
+                &Refusal {
+                    channel: &one.channel,
+                    event: Event::MessageSuppressed,
+                    reason: &one.reason,
+                    reach: &reach,
+                },
                 facts,
                 &env,
                 &mut batch.effects,

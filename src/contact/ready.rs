@@ -2,7 +2,7 @@
 //! opened: now, later, or not on this channel.
 
 use workflow_core::contact::{CALL, Policy, Question, Reach, Verdict, zones_of};
-use workflow_core::game::{Case, CaseState, Env, Event, Facts};
+use workflow_core::game::{Case, CaseState, Env, Event, Facts, Refusal};
 use workflow_core::kinds::{Channel, DoneWhen};
 use workflow_core::program::{CompiledStep, START, StepNo};
 use workflow_core::{Error, ErrorCode};
@@ -92,10 +92,12 @@ pub fn open(
                 case.contact_refused(
                     step,
                     one.visit,
-                    &one.channel,
-                    Event::MessageSuppressed,
-                    &reason,
-                    &reach,
+                    &Refusal {
+                        channel: &one.channel,
+                        event: Event::MessageSuppressed,
+                        reason: &reason,
+                        reach: &reach,
+                    },
                     &facts,
                     &env,
                     effects,

@@ -65,13 +65,8 @@ pub fn work<D: Duty>(duty: &mut D, careful: Option<Careful>, run: &mut Run<'_>) 
             worked = D::process_claimed(batch);
         });
     });
+    let complete = result.is_ok() && apart.is_empty();
     let worked = match result {
-        Ok(()) if apart.is_empty() => {
-            return Outcome {
-                worked,
-                complete: true,
-            };
-        }
         Ok(()) => one_by_one::<D>(None, &apart, run) || worked,
         Err(failure) if failure.is_interrupt() => false,
         // Whose it is may not be known: then it was a lock of ours that somebody holds.
@@ -87,10 +82,7 @@ pub fn work<D: Duty>(duty: &mut D, careful: Option<Careful>, run: &mut Run<'_>) 
             &slow::takes_apart,
         ),
     };
-    Outcome {
-        worked,
-        complete: false,
-    }
+    Outcome { worked, complete }
 }
 
 /// Works on what is due of one case, if nobody else is at it. True if anything was done.

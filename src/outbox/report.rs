@@ -6,7 +6,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::datum::Interval;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
-use workflow_core::game::Event;
+use workflow_core::game::{Event, Refusal};
 use workflow_core::kinds::DoneWhen;
 use workflow_core::{Error, ErrorCode};
 
@@ -314,10 +314,12 @@ fn undeliverable(cases: &[i64], messages: &[Message], actor: &str, event: Event,
                 case.contact_refused(
                     message.step,
                     message.visit,
-                    &channel,
-                    event,
-                    text,
-                    &policy.reach(),
+                    &Refusal {
+                        channel: &channel,
+                        event,
+                        reason: text,
+                        reach: &policy.reach(),
+                    },
                     facts,
                     &env,
                     &mut batch.effects,

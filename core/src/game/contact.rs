@@ -14,6 +14,18 @@ use crate::contact::{CALL, Reach};
 use crate::kinds::Channel;
 use crate::program::{CompiledStep, StepNo};
 
+/// Why a message or a call does not reach its person.
+#[derive(Clone, Copy)]
+pub struct Refusal<'a> {
+    /// On which channel.
+    pub channel: &'a str,
+    /// What history calls it.
+    pub event: Event,
+    pub reason: &'a str,
+    /// Which channels are left.
+    pub reach: &'a Reach,
+}
+
 impl Case {
     /// Whether a step waits for a contact policy's word. A hold that stops communication stops calls, too.
     pub(super) fn asks_policy(&self, step: &CompiledStep) -> bool {
@@ -69,22 +81,21 @@ impl Case {
 
     /// A step run's message must not, or cannot, go out on its channel: the next channel takes its turn; with none left,
     /// the step's own leg for that, or a person.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "which message, why, what is left, and what every move takes"
-    )]
     pub fn contact_refused(
         &mut self,
         step: StepNo,
         visit: i16,
-        channel: &str,
-        event: Event,
-        reason: &str,
-        reach: &Reach,
+        refusal: &Refusal<'_>,
         facts: &Facts<'_>,
         env: &Env<'_>,
         out: &mut Effects,
     ) {
+        let Refusal {
+            channel,
+            event,
+            reason,
+            reach,
+        } = *refusal;
         let Some(index) = self.sending(step, visit) else {
             return;
         };

@@ -370,7 +370,11 @@ impl Case {
         match planned {
             Err(error) => self.fail(index, &error, out),
             Ok(None) => {}
-            Ok(Some((run_at, due_at, escalate_at))) => {
+            Ok(Some(Dates {
+                run_at,
+                due_at,
+                escalate_at,
+            })) => {
                 let before = (token.run_at, token.due_at);
                 let token = &mut self.tokens[index];
                 (token.run_at, token.due_at) = (run_at, due_at);
@@ -399,24 +403,13 @@ impl Case {
         }
     }
 
-    /// The dates of an open step run as its rules give them now: when it starts, when it is due, when it is escalated.
-    #[allow(
-        clippy::type_complexity,
-        reason = "three dates, each of which may be unknown"
-    )]
+    /// The dates of an open step run as its rules give them now.
     fn planned_anew(
         &self,
         index: usize,
         facts: &Facts<'_>,
         env: &Env<'_>,
-    ) -> Result<
-        Option<(
-            Option<DateTime<Utc>>,
-            Option<DateTime<Utc>>,
-            Option<DateTime<Utc>>,
-        )>,
-        Error,
-    > {
+    ) -> Result<Option<Dates>, Error> {
         if !facts.found {
             // The case ends when the change is looked at.
             return Ok(None);
@@ -424,7 +417,11 @@ impl Case {
         let mut token = self.tokens[index].clone();
         let Some(step) = self.program.step(token.step) else {
             let at = self.planned_start(token.entered_at, facts, env)?;
-            return Ok(Some((at, at, None)));
+            return Ok(Some(Dates {
+                run_at: at,
+                due_at: at,
+                escalate_at: None,
+            }));
         };
         let run_at = token.run_at;
         self.plan(step, &token, facts, env)?.apply(step, &mut token);
@@ -432,8 +429,19 @@ impl Case {
             token.run_at = run_at;
         }
         let escalate_at = self.escalation(step, token.due_at, facts, env)?;
-        Ok(Some((token.run_at, token.due_at, escalate_at)))
+        Ok(Some(Dates {
+            run_at: token.run_at,
+            due_at: token.due_at,
+            escalate_at,
+        }))
     }
+}
+
+/// When a step run starts, is due, and is escalated, as far as that is known.
+struct Dates {
+    run_at: Option<DateTime<Utc>>,
+    due_at: Option<DateTime<Utc>>,
+    escalate_at: Option<DateTime<Utc>>,
 }
 
 /// The hold of a call that names no kind.

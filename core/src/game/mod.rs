@@ -51,6 +51,7 @@ pub(crate) mod tests;
 pub use agreements::{Made, OpenPromise, Promised};
 pub use calls::{Settlement, parse_data};
 pub use case::{Case, Memory, Mishap, Token};
+pub use contact::Refusal;
 pub use effects::{
     Arrival, AssignmentRow, Awaited, ChargeRequest, ContactRow, Departure, DocumentRow, Effects,
     Entering, Event, Failure, HistoryRow, MessageRow, MessageState, NoteRow, NotificationRow,
