@@ -1,7 +1,8 @@
 //! What can have been asked of the rules in a transaction, and asking it.
 
+use chrono::TimeDelta;
 use serde_json::Value;
-use workflow_core::game::{Case, Effects, Env, Event, Facts, Hold, Settlement};
+use workflow_core::game::{Case, Effects, Env, Event, Facts, Hold, Mishap, Settlement};
 use workflow_core::kinds::DoneWhen;
 use workflow_core::program::{Read, StepNo};
 use workflow_core::{Error, ErrorCode};
@@ -20,9 +21,15 @@ pub enum Act {
     RunOut,
     /// A sender reported on the message of a step run, or said nothing for too long.
     Report(StepNo, i16, &'static str),
+    /// The process that worked on the case, and on nothing else, was killed: the step run has had an attempt.
+    ProcessEnded,
     /// A client's call.
     Call(Value),
 }
+
+/// The defaults of the engine: how long it waits after the first attempt, and how many may end a process.
+const PAUSE: TimeDelta = TimeDelta::seconds(10);
+const ATTEMPTS: i32 = 3;
 
 const REPORTS: [&str; 4] = ["sent", "delivered", "bounced", "dead"];
 
@@ -62,7 +69,11 @@ impl Act {
         if !holds.ended.is_empty() && history.iter().any(|row| row.starts_with("case_released")) {
             return vec![(vec![Act::RunOut], false)];
         }
-        vec![(Vec::new(), true), (vec![Act::Changed], false)]
+        let mut ways = vec![(Vec::new(), true), (vec![Act::Changed], false)];
+        if group.is_one_step_run() {
+            ways.push((vec![Act::ProcessEnded], false));
+        }
+        ways
     }
 
     /// What has to be read of the job for it.
@@ -132,6 +143,17 @@ pub fn apply(
             };
             let error = Error::new(ErrorCode::State, "it did not arrive");
             case.message_failed(*step, *visit, event, &error, facts, env, out);
+        }
+        Act::ProcessEnded => {
+            let first = case.ready(env.now).next();
+            let index = first.ok_or_else(|| Error::new(ErrorCode::State, "nothing was due"))?;
+            let mishap = Mishap {
+                sqlstate: "57P02",
+                message: "killed",
+                detail: None,
+                hint: None,
+            };
+            case.attempt_failed(index, &mishap, ATTEMPTS, PAUSE, env, out);
         }
         Act::Call(call) => return apply_call(call, case, known, holds, facts, env, out),
     }

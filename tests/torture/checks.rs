@@ -160,22 +160,24 @@ pub fn nothing_happened_twice(shop: &mut Session) {
     );
 }
 
-/// Plays the transactions on a case; where that leads to.
+/// Plays the transactions on a case; where that leads to, and how many of them count an attempt because a process was
+/// killed over it.
 fn played(
     groups: &[&Group],
     programs: &HashMap<i32, Rc<Program>>,
     jobs: &BTreeMap<i64, Versions>,
-) -> Result<String, String> {
+) -> Result<(String, usize), String> {
     let mut replay = Replay::new(groups[0], programs, jobs);
     for (nth, group) in groups.iter().enumerate() {
         let result = replay.play(group, nth == 0);
         result.map_err(|error| format!("its transaction {nth}: {error}"))?;
     }
-    Ok(replay.position())
+    Ok((replay.position(), replay.killed))
 }
 
-/// Every transaction on every case is a move of the rules, and they lead to where the cases are.
-pub fn the_rules_agree(shop: &mut Session) {
+/// Every transaction on every case is a move of the rules, and they lead to where the cases are. Each of `kills` ended two
+/// workers at most, and each of these has worked on one case alone.
+pub fn the_rules_agree(shop: &mut Session, kills: usize) {
     let programs: HashMap<i32, Rc<Program>> = shop
         .rows("SELECT version_id, document::text FROM wf.versions")
         .into_iter()
@@ -191,14 +193,16 @@ pub fn the_rules_agree(shop: &mut Session) {
         .collect();
     let jobs = versions(shop);
     let last: i64 = shop.one("SELECT coalesce(max(case_id), 0) FROM wf.cases");
-    let (mut transactions, mut missed, mut from) = (0, 0, 0);
+    let (mut transactions, mut missed, mut killed, mut from) = (0, 0, 0, 0);
     while from <= last {
         let to = from + CASES - 1;
         let mut positions: HashMap<i64, String> = HashMap::new();
         for (case, groups) in groups(shop, from, to) {
             let all: Vec<&Group> = groups.iter().collect();
             let position = played(&all, &programs, &jobs);
-            let position = position.unwrap_or_else(|error| panic!("case {case}, {error}"));
+            let (position, over_it) =
+                position.unwrap_or_else(|error| panic!("case {case}, {error}"));
+            killed += over_it;
             transactions += groups.len();
             // A transaction that was lost would be missed.
             if let Some(nth) = (1..groups.len() - 1).rev().find(|nth| groups[*nth].moves()) {
@@ -207,7 +211,7 @@ pub fn the_rules_agree(shop: &mut Session) {
                 missed += 1;
                 let other = played(&without, &programs, &jobs);
                 assert!(
-                    other.as_ref() != Ok(&position),
+                    !other.is_ok_and(|(other, _)| other == position),
                     "case {case} is as well without {:?}",
                     groups[nth]
                 );
@@ -233,8 +237,10 @@ pub fn the_rules_agree(shop: &mut Session) {
         "no transaction was left out to see that it is missed"
     );
     println!(
-        "{transactions} transactions on cases are moves of the rules; left out, {missed} of {missed} are missed"
+        "{transactions} transactions on cases are moves of the rules, {killed} of them attempts that ended with their process; \
+         left out, {missed} of {missed} are missed"
     );
+    assert!(killed <= 2 * kills, "{killed} attempts for {kills} kills");
 }
 
 /// What the run has counted.

@@ -157,7 +157,7 @@ fn whatever_is_killed_each_case_is_what_the_rules_make_of_its_events() {
     let told: Vec<Told> = told.into_iter().chain([last.told()]).collect();
     checks::nothing_is_lost(&mut shop, &told);
     checks::nothing_happened_twice(&mut shop);
-    checks::the_rules_agree(&mut shop);
+    checks::the_rules_agree(&mut shop, size.kills);
     checks::figures(&mut shop, &told);
     println!("took {:?}", start.elapsed());
 }

@@ -105,6 +105,8 @@ struct Node {
     rows: Rows,
     /// The newest version of the job that was looked at so far.
     seen: i64,
+    /// Whether a process was killed over the case.
+    killed: bool,
     todo: VecDeque<Todo>,
 }
 
@@ -117,6 +119,8 @@ pub struct Replay<'a> {
     tokens: BTreeMap<(StepNo, i16), Value>,
     tasks: HashMap<(StepNo, i16), i64>,
     pub holds: BTreeMap<i64, Hold>,
+    /// How many transactions count an attempt because a process was killed over the case alone.
+    pub killed: usize,
     /// The newest version of the job that a transaction has looked at.
     seen: i64,
     tries: usize,
@@ -210,6 +214,7 @@ impl<'a> Replay<'a> {
             tokens: BTreeMap::new(),
             tasks: HashMap::new(),
             holds: BTreeMap::new(),
+            killed: 0,
             seen: *versions.keys().next().expect("a job has a version"),
             tries: 0,
             differs: String::new(),
@@ -230,10 +235,12 @@ impl<'a> Replay<'a> {
                 case: before.clone(),
                 rows: Rows::default(),
                 seen: self.seen,
+                killed: false,
                 todo: acts.chain(waves.then_some(Todo::Waves)).collect(),
             };
             if let Some(end) = self.explore(node, group, &want, &holds) {
                 self.seen = end.seen;
+                self.killed += usize::from(end.killed);
                 self.case = end.case;
                 self.know_tasks();
                 for ended in &holds.ended {
@@ -338,6 +345,7 @@ impl<'a> Replay<'a> {
                     for (v, answers) in self.seen_by(&act.read(&node.case), group) {
                         let mut next = node.clone();
                         next.seen = next.seen.max(v);
+                        next.killed |= matches!(act, Act::ProcessEnded);
                         let mut out = Effects::default();
                         let env = env(group);
                         let result = apply(

@@ -31,6 +31,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// Whether all that it did was to change one step run.
+    pub fn is_one_step_run(&self) -> bool {
+        matches!(self.written.as_slice(), [one] if one.table == "case_steps" && one.op == "UPDATE")
+    }
+
     /// Whether tokens come or go in it.
     pub fn moves(&self) -> bool {
         let of_tokens = |w: &Written| w.table == "case_steps" && w.op != "UPDATE";
