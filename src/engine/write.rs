@@ -345,11 +345,7 @@ fn reconsidered(effects: &Effects, now: DateTime<Utc>) {
     }
     recalled::change(
         Recall::Text,
-        "SELECT o.message_id, NULL::text AS reason
-         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
-         JOIN wf.outbox AS o ON o.case_id = n.case_id AND o.step_no = n.step_no AND o.visit = n.visit
-              AND o.version_id IS NULL
-         WHERE o.state = 'queued'",
+        &format!("{} o.state = 'queued'", recalled::OF_STEP_RUNS),
         "state = 'deferred', not_before = greatest(o.not_before, $4)",
         &[
             array(all.iter().map(|r| r.0)),

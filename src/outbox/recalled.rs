@@ -28,6 +28,14 @@ impl Recall {
     }
 }
 
+/// The beginning of a query for `change`: the messages of open step runs, whose cases, steps and visits are $1 to $3. What
+/// follows is a condition on wf.outbox AS o.
+pub const OF_STEP_RUNS: &str = "SELECT o.message_id, NULL::text AS reason
+         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
+         JOIN wf.outbox AS o ON o.case_id = n.case_id AND o.step_no = n.step_no AND o.visit = n.visit
+              AND o.version_id IS NULL
+         WHERE";
+
 /// Changes messages that nobody has in hand, and remembers those that are leased or that a lease is just taking. `found` is a
 /// query for their `message_id` and `reason` from wf.outbox AS o; `set` says what those become that are deferred or queued, with
 /// `f` for what was found.

@@ -188,10 +188,10 @@ pub fn render_again(cases: Vec<i64>, steps: Vec<i16>, visits: Vec<i16>) {
     }
     recalled::change(
         Recall::Text,
-        "SELECT o.message_id, NULL::text AS reason
-         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no, unnest($3::int2[]) AS visit) AS n
-         JOIN wf.outbox AS o ON o.case_id = n.case_id AND o.step_no = n.step_no AND o.visit = n.visit
-         WHERE o.state IN ('deferred', 'queued') AND o.attempts = 0 AND o.version_id IS NULL",
+        &format!(
+            "{} o.state IN ('deferred', 'queued') AND o.attempts = 0",
+            recalled::OF_STEP_RUNS
+        ),
         "state = 'deferred', not_before = wf.now()",
         &[array(cases), array(steps), array(visits)],
     );
