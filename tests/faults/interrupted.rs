@@ -92,7 +92,7 @@ fn workers_that_are_terminated_at_any_moment_do_every_step_once() {
     disturbed(
         "SELECT pg_terminate_backend(pid) FROM wf.workers() WHERE database = 'shop' AND state = 'working'",
         Duration::from_millis(250),
-        if long_form() { 100 } else { 5 },
+        if long_form() { 30 } else { 3 },
     );
 }
 
