@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use workflow_engine_tests::{
-    Cluster, Message, Options, Random, Session, Survivors, automatic, live, up_again,
+    Cluster, Message, Options, Random, Session, Survivors, automatic, expect_sound_cases, live,
+    up_again,
 };
 
 const KILLS: usize = 24;
@@ -31,11 +32,7 @@ fn kill_something(cluster: &mut Cluster, random: &mut Random, kill: usize) {
 
 /// Each step of each of so many cases has run once, with one effect.
 fn expect_exactly_once(shop: &mut Session, count: i64) {
-    shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
-    shop.expect(
-        "SELECT count(*), count(DISTINCT key) FROM wf.case_subjects",
-        &[format!("{count} | {count}")],
-    );
+    expect_sound_cases(shop, count);
     shop.expect(
         "SELECT case_id, step, visit, count(*) FROM probe.history() WHERE event = 'step_done' GROUP BY 1, 2, 3 HAVING count(*) <> 1",
         &[] as &[&str],

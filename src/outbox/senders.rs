@@ -7,7 +7,7 @@ use crate::pg::acting::{is_superuser, role_name};
 use crate::pg::raise::raise_as;
 
 /// SQL for the channels that a role is restricted to, null for none: the role's own and those of roles that it is in. Asked
-/// along with something else, so that it costs no statement.
+/// along with something else, so that it costs no statement; the role, from `asked_for`, is $2 of that.
 pub const CHANNELS_OF: &str =
     "(SELECT pg_catalog.array_agg(s.channel::text) FROM wf.sender_channels AS s
      WHERE pg_catalog.pg_has_role($2, s.role::oid, 'MEMBER'))";

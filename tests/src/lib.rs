@@ -29,7 +29,7 @@ pub use documents::{
 };
 pub use erp::{BIND_INVOICE, BIND_REPORT, ERP, PROBES};
 pub use installation::Installation;
-pub use live::{at_rest, automatic, live, post, prepare, until, up_again};
+pub use live::{at_rest, automatic, expect_sound_cases, live, post, prepare, until, up_again};
 pub use long::long_form;
 pub use office::{NOW, assert_same, busy_office, everything, office};
 pub use random::Random;

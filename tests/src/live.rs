@@ -105,3 +105,13 @@ pub fn up_again(cluster: &mut Cluster) -> Session {
         session
     })
 }
+
+/// There are so many cases, each of a row of its own, and none has come to harm.
+#[track_caller]
+pub fn expect_sound_cases(shop: &mut Session, count: i64) {
+    shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
+    shop.expect(
+        "SELECT count(*), count(DISTINCT key) FROM wf.case_subjects",
+        &[format!("{count} | {count}")],
+    );
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use workflow_engine_tests::{
     Cluster, Connector, Delivered, Options, Random, Session, Survivors, automatic, eventually,
-    eventually_within, live, long_form,
+    eventually_within, expect_sound_cases, live, long_form,
 };
 
 /// The server that clients are to use now.
@@ -61,11 +61,7 @@ fn promote(standby: &Cluster, certain: bool) {
 
 /// Each step of each of so many cases has run once, with one effect.
 fn expect_exactly_once(shop: &mut Session, count: i64) {
-    shop.expect("SELECT count(*) FROM wf.incidents", &[0]);
-    shop.expect(
-        "SELECT count(*), count(DISTINCT key) FROM wf.case_subjects",
-        &[format!("{count} | {count}")],
-    );
+    expect_sound_cases(shop, count);
     shop.expect(
         "SELECT step, count(*), count(DISTINCT case_id) FROM probe.history() \
          WHERE event = 'step_done' AND kind <> 'finish' GROUP BY 1 ORDER BY 1",
