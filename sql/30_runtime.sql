@@ -69,7 +69,11 @@ CREATE TABLE wf.case_steps (
     due_at     timestamptz,                   -- the planned date, or a task's deadline
     PRIMARY KEY (case_id, step_no, visit)
 ) WITH (fillfactor = 85);
-CREATE INDEX case_steps_run_at ON wf.case_steps (run_at) WHERE state = 'scheduled';
+-- The queue (src/engine/due.rs): when the engine may act, which is not before the case came to the step. What comes with a
+-- date in the past comes to the end, and not among the dead entries of old ones. By case within one moment, so that a
+-- worker can go on where it was.
+CREATE INDEX case_steps_run_at ON wf.case_steps (greatest(run_at, entered_at), case_id)
+    WHERE state = 'scheduled' AND run_at IS NOT NULL;
 
 CREATE TABLE wf.tasks (
     task_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

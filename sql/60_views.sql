@@ -218,7 +218,8 @@ CREATE VIEW wf.upcoming AS
                 WHEN s.kind IN ('email', 'sms', 'letter', 'voice', 'ticket') THEN 'message'
                 ELSE 'step' END AS what
     FROM (
-        SELECT t.run_at AS due_at, t.case_id, t.step_no, t.visit, 'step' AS what
+        -- As the index has it, so that the days ahead are found by it.
+        SELECT greatest(t.run_at, t.entered_at) AS due_at, t.case_id, t.step_no, t.visit, 'step' AS what
         FROM wf.case_steps AS t
         WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL AND t.step_no >= 0
         UNION ALL
@@ -396,9 +397,10 @@ CREATE VIEW wf.health AS
                d.count::text, 'oldest has been due for ' || date_trunc('second', k.now - d.oldest)
         FROM clock AS k
         CROSS JOIN LATERAL (
-            SELECT count(*) AS count, min(t.run_at) AS oldest
+            -- By when the engine could act: a date that had passed when the case came is no delay of the engine.
+            SELECT count(*) AS count, min(greatest(t.run_at, t.entered_at)) AS oldest
             FROM wf.case_steps AS t
-            WHERE t.state = 'scheduled' AND t.run_at <= k.now) AS d
+            WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL AND greatest(t.run_at, t.entered_at) <= k.now) AS d
         UNION ALL
         SELECT 7, 'messages',
                CASE WHEN q.oldest < k.now - interval '1 day' THEN 'problem'

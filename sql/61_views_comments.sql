@@ -94,7 +94,7 @@ COMMENT ON COLUMN wf.alerts.step IS 'Name of the step.';
 COMMENT ON COLUMN wf.alerts.title IS 'Title of the participant.';
 
 COMMENT ON VIEW wf.upcoming IS 'What is due next: one row for each scheduled step, message that waits for its contact window, deadline and end of a hold. What should have happened already and has not is in it, deadlines that have passed are not.';
-COMMENT ON COLUMN wf.upcoming.due_at IS 'When it is due.';
+COMMENT ON COLUMN wf.upcoming.due_at IS 'When it is due; for a step whose date had passed when the case came to it, when that was.';
 COMMENT ON COLUMN wf.upcoming.case_id IS 'The case.';
 COMMENT ON COLUMN wf.upcoming.workflow IS 'Name of its workflow.';
 COMMENT ON COLUMN wf.upcoming.key IS 'Key of its row, as text.';

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use workflow_engine_tests::{Session, TestDb, invoice_workflow};
+use workflow_engine_tests::{Options, Session, TestDb, invoice_workflow, live, until};
 
 /// Rows of the table that is claimed or leased from.
 const MILLION: u64 = 1_000_000;
@@ -260,4 +260,79 @@ fn a_look_for_work_reads_few_pages_when_nothing_of_a_million_is_due_whatever_the
     look("old statistics", &mut db.connect());
     db.exec("ANALYZE");
     look("fresh statistics", &mut db.connect());
+}
+
+/// Starts cases of the next `count` invoices, due on as many days of the past, in one transaction.
+fn start_late(db: &mut Session, count: u64) {
+    db.exec(&format!(
+        "INSERT INTO invoice (id, number, customer_id, state, due_date, open_amount, currency)
+         SELECT (SELECT coalesce(max(id), 0) FROM invoice) + n, 'INV', 1, 'posted', current_date - 10 - n::int, n, 'EUR'
+         FROM generate_series(1, {count}) AS n;
+         SELECT wf.start_many('mailing', array_agg(id::text)) FROM (SELECT id FROM invoice ORDER BY id DESC LIMIT {count}) AS i"
+    ));
+}
+
+/// A snapshot that is open as long as this session is, so that no dead row goes away.
+fn hold_snapshot(session: &mut Session) {
+    session.exec("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM wf.case_steps");
+}
+
+/// Entries, dead ones included, that have been read from the index of due step runs.
+fn entries_read(session: &mut Session) -> i64 {
+    session.exec("SELECT pg_stat_force_next_flush()");
+    session.one(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelid = 'wf.case_steps_run_at'::regclass",
+    )
+}
+
+#[test]
+fn steps_that_came_in_one_moment_are_passed_once_while_an_old_snapshot_is_open() {
+    const CASES: u64 = 300;
+    let mut db = almost_empty();
+    let mut holder = db.connect();
+    hold_snapshot(&mut holder);
+    db.exec("SET workflow_engine.batch_size = 10");
+    start_late(&mut db, CASES);
+    let before = entries_read(&mut db);
+    db.run_due();
+    let read = entries_read(&mut db) - before;
+    db.expect("SELECT count(*) FROM wf.outbox", &[CASES]);
+    // Thirty batches: from the beginning of that moment each time, it would be fifteen times the cases.
+    assert!(read < 3 * CASES as i64, "{read} entries for {CASES} cases");
+    holder.exec("COMMIT");
+}
+
+#[test]
+fn steps_that_come_late_lie_behind_what_a_worker_has_done_while_an_old_snapshot_is_open() {
+    const CASES: u64 = 200;
+    let (cluster, mut db) = live(&Options::default());
+    db.install(&invoice_workflow(
+        "mailing",
+        json!([{"name": "mail", "kind": "email", "template": "hello", "done_when": "queued",
+                "on": {"anchor": "subject.due_date"}}]),
+    ));
+    let mut holder = cluster.connect("shop");
+    hold_snapshot(&mut holder);
+    let mut round = |number: u64| {
+        let before = entries_read(&mut db);
+        start_late(&mut db, CASES);
+        until(
+            &mut db,
+            "the messages",
+            &format!("SELECT count(*) = {} FROM wf.outbox", (number + 1) * CASES),
+        );
+        // What the worker has counted is for others to see once it rests.
+        until(
+            &mut db,
+            "a worker at rest",
+            "SELECT count(*) = 0 FROM wf.workers() WHERE database = current_database() AND state <> 'idle'",
+        );
+        entries_read(&mut db) - before
+    };
+    let rounds: Vec<i64> = (0..8).map(&mut round).collect();
+    // With all dates in the same year, each round would walk what all those before it have left. Once in a while a worker
+    // does look at everything.
+    let few = rounds[3..].iter().filter(|read| **read < 2 * CASES as i64);
+    assert!(few.count() >= 2, "{CASES} cases a round: {rounds:?}");
+    holder.exec("COMMIT");
 }

@@ -161,7 +161,8 @@ pub fn await_rest(session: &mut Session, start: Instant, limit: Duration) -> Dur
 
 fn nothing_due(session: &mut Session) -> bool {
     session
-        .rows("SELECT FROM wf.case_steps WHERE state = 'scheduled' AND run_at <= now() LIMIT 1")
+        .rows("SELECT FROM wf.case_steps
+               WHERE state = 'scheduled' AND run_at IS NOT NULL AND greatest(run_at, entered_at) <= now() LIMIT 1")
         .is_empty()
 }
 

@@ -911,7 +911,11 @@ CREATE TABLE wf.case_steps (
     due_at     timestamptz,                   -- the planned date, or a task's deadline
     PRIMARY KEY (case_id, step_no, visit)
 ) WITH (fillfactor = 85);
-CREATE INDEX case_steps_run_at ON wf.case_steps (run_at) WHERE state = 'scheduled';
+-- The queue (src/engine/due.rs): when the engine may act, which is not before the case came to the step. What comes with a
+-- date in the past comes to the end, and not among the dead entries of old ones. By case within one moment, so that a
+-- worker can go on where it was.
+CREATE INDEX case_steps_run_at ON wf.case_steps (greatest(run_at, entered_at), case_id)
+    WHERE state = 'scheduled' AND run_at IS NOT NULL;
 
 CREATE TABLE wf.tasks (
     task_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -2787,7 +2791,8 @@ CREATE VIEW wf.upcoming AS
                 WHEN s.kind IN ('email', 'sms', 'letter', 'voice', 'ticket') THEN 'message'
                 ELSE 'step' END AS what
     FROM (
-        SELECT t.run_at AS due_at, t.case_id, t.step_no, t.visit, 'step' AS what
+        -- As the index has it, so that the days ahead are found by it.
+        SELECT greatest(t.run_at, t.entered_at) AS due_at, t.case_id, t.step_no, t.visit, 'step' AS what
         FROM wf.case_steps AS t
         WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL AND t.step_no >= 0
         UNION ALL
@@ -2965,9 +2970,10 @@ CREATE VIEW wf.health AS
                d.count::text, 'oldest has been due for ' || date_trunc('second', k.now - d.oldest)
         FROM clock AS k
         CROSS JOIN LATERAL (
-            SELECT count(*) AS count, min(t.run_at) AS oldest
+            -- By when the engine could act: a date that had passed when the case came is no delay of the engine.
+            SELECT count(*) AS count, min(greatest(t.run_at, t.entered_at)) AS oldest
             FROM wf.case_steps AS t
-            WHERE t.state = 'scheduled' AND t.run_at <= k.now) AS d
+            WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL AND greatest(t.run_at, t.entered_at) <= k.now) AS d
         UNION ALL
         SELECT 7, 'messages',
                CASE WHEN q.oldest < k.now - interval '1 day' THEN 'problem'
@@ -3171,7 +3177,7 @@ COMMENT ON COLUMN wf.alerts.step IS 'Name of the step.';
 COMMENT ON COLUMN wf.alerts.title IS 'Title of the participant.';
 
 COMMENT ON VIEW wf.upcoming IS 'What is due next: one row for each scheduled step, message that waits for its contact window, deadline and end of a hold. What should have happened already and has not is in it, deadlines that have passed are not.';
-COMMENT ON COLUMN wf.upcoming.due_at IS 'When it is due.';
+COMMENT ON COLUMN wf.upcoming.due_at IS 'When it is due; for a step whose date had passed when the case came to it, when that was.';
 COMMENT ON COLUMN wf.upcoming.case_id IS 'The case.';
 COMMENT ON COLUMN wf.upcoming.workflow IS 'Name of its workflow.';
 COMMENT ON COLUMN wf.upcoming.key IS 'Key of its row, as text.';
@@ -3998,7 +4004,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/audit/seal.rs:208
+-- src/audit/seal.rs:220
 -- workflow_engine::audit::seal::seal_history
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -4082,7 +4088,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/insight/simulate.rs:46
+-- src/insight/simulate.rs:47
 -- workflow_engine::insight::simulate::simulate
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */

@@ -1,4 +1,8 @@
 //! Due step runs: claimed in the order of their times, from a remembered frontier.
+//!
+//! A step run's place in the queue is the moment from which on the engine may act on it: its date, or, if that had passed by
+//! then, when the case came to the step. So what comes late comes to the end of the queue, and not among the dead entries
+//! of those that have been done, which an old snapshot keeps. What a date is planned for is the rules' and is not touched.
 
 use std::time::Duration;
 
@@ -29,21 +33,49 @@ pub fn work(state: &mut WorkerState, run: &mut Run<'_>) -> bool {
     outcome.worked
 }
 
-/// Step runs that are due at this time or later.
+/// The time of a step run's place in the queue, for rows `t` of wf.case_steps; the index case_steps_run_at has the same.
+/// Null dates, which it takes for the time of entry, have to be excluded.
+pub const ACTS_AT: &str = "greatest(t.run_at, t.entered_at)";
+
+/// A place in the queue of step runs: those of one time come in the order of their cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub at: DateTime<Utc>,
+    pub case: i64,
+}
+
+impl Place {
+    /// Before all others.
+    pub const FIRST: Self = Self::of_time(DateTime::<Utc>::MIN_UTC);
+
+    /// Before everything that is due at this time.
+    pub const fn of_time(at: DateTime<Utc>) -> Self {
+        Self { at, case: i64::MIN }
+    }
+}
+
+/// Step runs that are due at this place or behind it.
 pub struct Steps {
-    from: DateTime<Utc>,
-    /// Up to when all of them have been claimed.
-    reached: Option<DateTime<Utc>>,
+    from: Place,
+    /// Up to where all of them have been claimed.
+    reached: Option<Place>,
 }
 
 impl Duty for Steps {
     fn claim(&mut self, limit: i64) -> Batch {
         let now = context::now();
         let due = claim(self.from, now, limit);
-        // With a full batch there may be more at its last time; with less, everything up to now is taken.
+        // Behind a full batch there may be more; with less, everything up to now is taken.
         let full = due.len() as i64 == limit;
-        let last = || due.iter().map(|row| row.must(RUN_AT)).max();
-        self.reached = if full { last() } else { Some(now) };
+        let place = |row: spi::RowRef<'_>| Place {
+            at: row.must(TIME),
+            case: row.must(CASE_ID),
+        };
+        self.reached = if full {
+            due.iter().map(place).max()
+        } else {
+            Some(Place::of_time(now))
+        };
         Batch::of(due, "engine")
     }
 
@@ -68,20 +100,22 @@ impl Duty for Steps {
     }
 }
 
-/// Where `claim` returns the time of the due token.
-const RUN_AT: i32 = 10;
+/// Where `claim` returns the case and the time of the due token.
+const CASE_ID: i32 = 1;
+const TIME: i32 = 10;
 
-/// Cases with a due token, locked, with the time of the token: those that nobody else is at. Assigns no transaction id
-/// when nothing is due. A case may come twice, for two tokens.
-fn claim(from: DateTime<Utc>, now: DateTime<Utc>, limit: i64) -> Rows {
+/// Cases with a due token, locked, with the time of the token's place: those that nobody else is at. Assigns no transaction
+/// id when nothing is due. A case may come twice, for two tokens.
+fn claim(from: Place, now: DateTime<Utc>, limit: i64) -> Rows {
     let scope = simulation::scope();
     let sql = format!(
-        "SELECT {CASE}, t.run_at
+        "SELECT {CASE}, {ACTS_AT}
          FROM wf.case_steps AS t JOIN wf.cases AS c ON c.case_id = t.case_id
-         WHERE t.state = 'scheduled' AND t.run_at >= $1 AND t.run_at <= $2{scope}
-         ORDER BY t.run_at LIMIT $3 FOR UPDATE OF c SKIP LOCKED"
+         WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL
+           AND ({ACTS_AT}, t.case_id) >= ($1, $2) AND {ACTS_AT} <= $3{scope}
+         ORDER BY {ACTS_AT}, t.case_id LIMIT $4 FOR UPDATE OF c SKIP LOCKED"
     );
-    spi::query_in_order(&sql, &[arg(from), arg(now), arg(limit)])
+    spi::query_in_order(&sql, &[arg(from.at), arg(from.case), arg(now), arg(limit)])
 }
 
 fn fire(mut batch: Batch, run: fn(&mut Batch)) -> bool {

@@ -26,7 +26,7 @@ pub mod careful;
 mod chores;
 pub mod context;
 pub mod deferred;
-mod due;
+pub mod due;
 mod duty;
 pub mod enrol;
 pub mod erp_update;

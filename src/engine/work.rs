@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::careful::{self, Careful};
 use super::chores::Chores;
+use super::due::{ACTS_AT, Place};
 use super::{as_engine, deferred, due, inbox};
 use crate::collections;
 use crate::pg::limit;
@@ -32,9 +33,9 @@ pub const BUSY: Duration = Duration::from_millis(200);
 
 /// What a worker remembers between ticks.
 pub struct WorkerState {
-    /// Due step runs before this time have been claimed, but for those that `wake` or a sweep brings back. With an old
+    /// Due step runs before this place have been claimed, but for those that `wake` or a sweep brings back. With an old
     /// snapshot held open, the dead entries before it need not be walked again.
-    pub frontier: DateTime<Utc>,
+    pub frontier: Place,
     /// Inbox rows of transactions before this one have been read.
     pub inbox_frontier: i64,
     /// Inbox rows, by transaction and number, that have cost much time of late: the others are read before them.
@@ -56,7 +57,7 @@ impl WorkerState {
     /// Knows nothing: the first tick looks at everything.
     pub fn new() -> Self {
         Self {
-            frontier: DateTime::<Utc>::MIN_UTC,
+            frontier: Place::FIRST,
             inbox_frontier: 0,
             last_in_line: HashSet::new(),
             careful: None,
@@ -74,7 +75,7 @@ pub fn tick(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
 
 fn turn(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     if let Some(from) = wake::take_wake_from() {
-        state.frontier = state.frontier.min(instant_from_pg(from));
+        state.frontier = state.frontier.min(Place::of_time(instant_from_pg(from)));
     }
     state.chores.now_and_then(run);
     let mut look = Look::default();
@@ -84,7 +85,7 @@ fn turn(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     }
     if look.now < state.last_now {
         // The clock was set back: what lay behind the frontier may lie ahead again.
-        state.frontier = DateTime::<Utc>::MIN_UTC;
+        state.frontier = Place::FIRST;
     }
     state.last_now = look.now;
     let mut worked = false;
@@ -143,13 +144,14 @@ struct Look {
 /// One statement that finds out, without a transaction id. The time is asked for once (OFFSET keeps the planner from
 /// copying it to each place), and not by wf.now(), which is planned anew with each call.
 fn look_around(state: &WorkerState) -> Look {
-    let rows = spi::query_in_order(
+    let sql = format!(
         "SELECT n.now,
                 (SELECT true FROM wf.inbox AS i WHERE i.xid >= $1::text::xid8 AND i.failed_at IS NULL
                  ORDER BY i.xid LIMIT 1) IS TRUE,
                 (SELECT true FROM wf.case_steps AS t
-                 WHERE t.state = 'scheduled' AND t.run_at >= $2 AND t.run_at <= n.now
-                 ORDER BY t.run_at LIMIT 1) IS TRUE,
+                 WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL
+                   AND ({ACTS_AT}, t.case_id) >= ($2, $3) AND {ACTS_AT} <= n.now
+                 ORDER BY {ACTS_AT}, t.case_id LIMIT 1) IS TRUE,
                 (SELECT true FROM wf.outbox AS o JOIN wf.cases AS c ON c.case_id = o.case_id
                  WHERE o.state = 'deferred' AND o.not_before <= n.now AND c.state IN ('running', 'completed')
                  ORDER BY o.not_before LIMIT 1) IS TRUE,
@@ -158,8 +160,9 @@ fn look_around(state: &WorkerState) -> Look {
                  ORDER BY o.not_after LIMIT 1) IS TRUE,
                 (SELECT true FROM wf.holds AS h WHERE h.released_at IS NULL AND h.until <= n.now
                  ORDER BY h.until LIMIT 1) IS TRUE,
-                least((SELECT t.run_at FROM wf.case_steps AS t
-                       WHERE t.state = 'scheduled' AND t.run_at > n.now ORDER BY t.run_at LIMIT 1),
+                least((SELECT {ACTS_AT} FROM wf.case_steps AS t
+                       WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL AND {ACTS_AT} > n.now
+                       ORDER BY {ACTS_AT} LIMIT 1),
                       (SELECT o.not_before FROM wf.outbox AS o
                        WHERE o.state = 'deferred' AND o.not_before > n.now ORDER BY o.not_before LIMIT 1),
                       (SELECT o.not_after FROM wf.outbox AS o
@@ -177,8 +180,15 @@ fn look_around(state: &WorkerState) -> Look {
                  ORDER BY t.escalate_at LIMIT 1) IS TRUE,
                 (SELECT true FROM wf.promises AS p WHERE p.state = 'open' AND p.breaks_at <= n.now
                  ORDER BY p.breaks_at LIMIT 1) IS TRUE
-         FROM (SELECT coalesce((SELECT c.frozen_at FROM wf.clock AS c), pg_catalog.now()) AS now OFFSET 0) AS n",
-        &[arg(state.inbox_frontier.to_string()), arg(state.frontier)],
+         FROM (SELECT coalesce((SELECT c.frozen_at FROM wf.clock AS c), pg_catalog.now()) AS now OFFSET 0) AS n"
+    );
+    let rows = spi::query_in_order(
+        &sql,
+        &[
+            arg(state.inbox_frontier.to_string()),
+            arg(state.frontier.at),
+            arg(state.frontier.case),
+        ],
     );
     let Some(row) = rows.first() else {
         return Look::default();
@@ -205,14 +215,14 @@ fn sweep(state: &mut WorkerState, look: Look) -> Next {
         .next
         .filter(|_| !look.frozen)
         .map(|at| (at - look.now).to_std().unwrap_or(Duration::ZERO));
-    if state.frontier == DateTime::<Utc>::MIN_UTC {
-        state.frontier = look.now;
+    if state.frontier == Place::FIRST {
+        state.frontier = Place::of_time(look.now);
         state.swept = Some((Instant::now(), Duration::ZERO));
         return Next::Idle(state.chores.nap(due_in));
     }
     let (last, pause) = state.swept.unwrap_or((Instant::now(), Duration::ZERO));
     if last.elapsed() >= pause.max(Duration::from_secs(30)) {
-        state.frontier = DateTime::<Utc>::MIN_UTC;
+        state.frontier = Place::FIRST;
         state.inbox_frontier = 0;
         return Next::More;
     }

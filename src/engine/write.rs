@@ -181,7 +181,7 @@ fn tokens(cases: &[Loaded]) {
         .iter()
         .chain(&changed)
         .filter(|(_, token)| token.state == TokenState::Scheduled)
-        .filter_map(|(_, token)| token.run_at)
+        .filter_map(|(_, token)| Some(token.run_at?.max(token.entered_at)))
         .min();
     if let Some(at) = at {
         wake::on_commit_at(instant_to_pg(at));

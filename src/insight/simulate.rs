@@ -13,6 +13,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
 use crate::api::{given, timestamp};
+use crate::engine::due::ACTS_AT;
 use crate::engine::simulation::{self, Happening};
 use crate::engine::versions::workflow as workflow_named;
 use crate::engine::work::{Next, WorkerState, tick};
@@ -297,8 +298,9 @@ fn next_time(plan: &Plan, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let rows = spi::query(
         &format!(
             "SELECT least(
-                 (SELECT t.run_at FROM wf.case_steps AS t
-                  WHERE t.state = 'scheduled' AND t.run_at > $1{step} ORDER BY t.run_at LIMIT 1),
+                 (SELECT {ACTS_AT} FROM wf.case_steps AS t
+                  WHERE t.state = 'scheduled' AND t.run_at IS NOT NULL AND {ACTS_AT} > $1{step}
+                  ORDER BY {ACTS_AT} LIMIT 1),
                  (SELECT o.not_before FROM wf.outbox AS o
                   WHERE o.state = 'deferred' AND o.not_before > $1{message} ORDER BY o.not_before LIMIT 1),
                  (SELECT min(o.not_before) FROM wf.outbox AS o

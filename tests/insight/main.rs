@@ -308,3 +308,29 @@ fn explain_says_what_it_can_of_a_case_whose_binding_is_out_of_order() {
         &["case 1 | running", "subject | cannot be looked at:"],
     );
 }
+
+#[test]
+fn a_date_that_has_passed_when_a_case_comes_to_its_step_stays_what_it_is_and_is_no_delay_of_the_engine()
+ {
+    let mut db = TestDb::new();
+    db.clock("2026-03-16 12:00");
+    db.bind_invoice();
+    db.install(&workflow_engine_tests::invoice_workflow(
+        "late",
+        serde_json::json!([{"name": "mail", "kind": "email", "template": "hello", "on": {"anchor": "subject.due_date"}}]),
+    ));
+    db.exec("INSERT INTO invoice VALUES (1, 'INV-1', 1, 'posted', '2026-03-02', 100, 'EUR')");
+    db.exec("SELECT wf.start_many('late', ARRAY['1'])");
+    db.expect(
+        "SELECT probe.local(due_at) FROM wf.case_timeline WHERE step = 'mail'",
+        &["Mon 2026-03-02 00:00"],
+    );
+    db.expect(
+        "SELECT step, probe.local(due_at) FROM wf.upcoming",
+        &["mail | Mon 2026-03-16 12:00"],
+    );
+    let due = "SELECT status, value FROM wf.health WHERE \"check\" = 'due steps'";
+    db.expect(due, &["ok | 1"]);
+    db.clock("2026-03-16 14:00");
+    db.expect(due, &["problem | 1"]);
+}
