@@ -149,6 +149,26 @@ CREATE TABLE wf.recalled (
 COMMENT ON TABLE wf.recalled IS 'Messages that a sender had in hand when they were withdrawn or to be written anew: what becomes of them should they come back.';
 COMMENT ON COLUMN wf.recalled.what IS 'withhold: it must not leave; list: it lists other rows now; text: its text has changed, which matters only if no sender has had it.';
 
+-- Messages of many cases that a sender has acknowledged in one call: their step runs are done as soon as a worker gets there. Few
+-- rows, and those not for long. A worker remembers up to which transaction it has read them.
+CREATE TABLE wf.acknowledged (
+    xid         xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    ack_id      bigint GENERATED ALWAYS AS IDENTITY,
+    at          timestamptz NOT NULL,
+    actor       text NOT NULL,
+    -- One element for each message, in the order of the cases.
+    case_ids    bigint[] NOT NULL,
+    version_ids integer[] NOT NULL,        -- that the step's number counts in
+    step_nos    smallint[] NOT NULL,
+    visits      smallint[] NOT NULL,
+    PRIMARY KEY (xid, ack_id)
+);
+ALTER TABLE wf.acknowledged SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE wf.acknowledged IS 'Messages of many cases that a sender has acknowledged in one call, until a worker has had their steps done.';
+COMMENT ON COLUMN wf.acknowledged.xid IS 'The transaction that acknowledged them.';
+COMMENT ON COLUMN wf.acknowledged.actor IS 'Who did, for history.';
+COMMENT ON COLUMN wf.acknowledged.case_ids IS 'The case of each message; the other arrays have its version, step and visit.';
+
 -- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05), each with
 -- indexes of its own: an index on the parent would come with the extension in a restore, make the months' indexes as
 -- they are attached, and so collide with those that the dump brings.

@@ -30,7 +30,7 @@ COMMENT ON FUNCTION wf.lease_messages(text, integer, interval, text) IS
 CREATE FUNCTION wf.ack_messages(message_ids bigint[], provider_ids text[] DEFAULT NULL) RETURNS integer
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'ack_messages_wrapper';
 COMMENT ON FUNCTION wf.ack_messages(bigint[], text[]) IS
-    'The messages have been handed to the provider. Returns how many were waiting for this; the same call again is no error. Steps with done_when sent are done; the next steps of more than 50 cases in one call are left to the workers, or to the next wf.run_due. A message of another channel than the caller''s: 42501; so for the two functions below.';
+    'The messages have been handed to the provider. Returns how many were waiting for this; the same call again is no error. Steps with done_when sent are done; with more than 50 cases in one call the workers, or the next wf.run_due, see to that and to what follows. A message of another channel than the caller''s: 42501; so for the two functions below.';
 
 CREATE FUNCTION wf.fail_messages(message_ids bigint[], error text, retry_after interval DEFAULT NULL) RETURNS integer
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'fail_messages_wrapper';

@@ -991,6 +991,26 @@ CREATE TABLE wf.recalled (
 COMMENT ON TABLE wf.recalled IS 'Messages that a sender had in hand when they were withdrawn or to be written anew: what becomes of them should they come back.';
 COMMENT ON COLUMN wf.recalled.what IS 'withhold: it must not leave; list: it lists other rows now; text: its text has changed, which matters only if no sender has had it.';
 
+-- Messages of many cases that a sender has acknowledged in one call: their step runs are done as soon as a worker gets there. Few
+-- rows, and those not for long. A worker remembers up to which transaction it has read them.
+CREATE TABLE wf.acknowledged (
+    xid         xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    ack_id      bigint GENERATED ALWAYS AS IDENTITY,
+    at          timestamptz NOT NULL,
+    actor       text NOT NULL,
+    -- One element for each message, in the order of the cases.
+    case_ids    bigint[] NOT NULL,
+    version_ids integer[] NOT NULL,        -- that the step's number counts in
+    step_nos    smallint[] NOT NULL,
+    visits      smallint[] NOT NULL,
+    PRIMARY KEY (xid, ack_id)
+);
+ALTER TABLE wf.acknowledged SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE wf.acknowledged IS 'Messages of many cases that a sender has acknowledged in one call, until a worker has had their steps done.';
+COMMENT ON COLUMN wf.acknowledged.xid IS 'The transaction that acknowledged them.';
+COMMENT ON COLUMN wf.acknowledged.actor IS 'Who did, for history.';
+COMMENT ON COLUMN wf.acknowledged.case_ids IS 'The case of each message; the other arrays have its version, step and visit.';
+
 -- What has happened. Append only. Partitions are made by the month as time gets there (wf.history_2026_05), each with
 -- indexes of its own: an index on the parent would come with the extension in a restore, make the months' indexes as
 -- they are attached, and so collide with those that the dump brings.
@@ -1558,7 +1578,7 @@ COMMENT ON FUNCTION wf.lease_messages(text, integer, interval, text) IS
 CREATE FUNCTION wf.ack_messages(message_ids bigint[], provider_ids text[] DEFAULT NULL) RETURNS integer
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'ack_messages_wrapper';
 COMMENT ON FUNCTION wf.ack_messages(bigint[], text[]) IS
-    'The messages have been handed to the provider. Returns how many were waiting for this; the same call again is no error. Steps with done_when sent are done; the next steps of more than 50 cases in one call are left to the workers, or to the next wf.run_due. A message of another channel than the caller''s: 42501; so for the two functions below.';
+    'The messages have been handed to the provider. Returns how many were waiting for this; the same call again is no error. Steps with done_when sent are done; with more than 50 cases in one call the workers, or the next wf.run_due, see to that and to what follows. A message of another channel than the caller''s: 42501; so for the two functions below.';
 
 CREATE FUNCTION wf.fail_messages(message_ids bigint[], error text, retry_after interval DEFAULT NULL) RETURNS integer
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'fail_messages_wrapper';
@@ -3549,10 +3569,10 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY '{clock,workflows,versions,phases,steps,transitions,templates,participants,subjects,watches,
         members,absences,assignments,notifications,documents,content_changes,inbox,exclusive_subjects,open_accounts,strategy_settings,strategies,
-        cases,case_subjects,case_links,section_places,case_steps,tasks,holds,notes,contact_policies,contact_choices,contact_log,contact_stops,sender_channels,outbox,recalled,history,audit_log,history_seals,history_gaps,history_protection,erased_words,retention,failures,charges,promises,disputes,contact_data,
+        cases,case_subjects,case_links,section_places,case_steps,tasks,holds,notes,contact_policies,contact_choices,contact_log,contact_stops,sender_channels,outbox,recalled,acknowledged,history,audit_log,history_seals,history_gaps,history_protection,erased_words,retention,failures,charges,promises,disputes,contact_data,
         workflows_workflow_id_seq,versions_version_id_seq,subjects_subject_id_seq,watches_watch_id_seq,
         inbox_inbox_id_seq,cases_case_id_seq,tasks_task_id_seq,holds_hold_id_seq,section_places_place_id_seq,contact_log_contact_id_seq,notes_note_id_seq,
-        outbox_message_id_seq,absences_absence_id_seq,assignments_assignment_id_seq,
+        outbox_message_id_seq,acknowledged_ack_id_seq,absences_absence_id_seq,assignments_assignment_id_seq,
         notifications_notification_id_seq,documents_document_id_seq,history_id_seq,audit_log_audit_id_seq,failures_failure_id_seq,charges_charge_id_seq,promises_promise_id_seq,disputes_dispute_id_seq}'::pg_catalog.text[]
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump('wf.' || name, '');
@@ -3566,7 +3586,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:41
+-- src/outbox/report.rs:42
 -- workflow_engine::outbox::report::ack_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3794,7 +3814,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:82
+-- src/outbox/report.rs:90
 -- workflow_engine::outbox::report::fail_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3824,7 +3844,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/mod.rs:41
+-- src/outbox/mod.rs:42
 -- workflow_engine::outbox::lease_messages
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
@@ -3974,7 +3994,7 @@ $$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/outbox/report.rs:131
+-- src/outbox/report.rs:139
 -- workflow_engine::outbox::report::report_delivery
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */

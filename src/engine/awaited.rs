@@ -13,6 +13,7 @@ use workflow_core::game::{Awaited, Block, Clock, Hold, PLAIN};
 use super::batch::Batch;
 use super::sections;
 use crate::holds;
+use crate::outbox::acknowledged;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, instant_to_pg};
 use crate::settings;
@@ -64,6 +65,7 @@ pub fn postpone(batch: &mut Batch) {
 /// Before a batch is written: its cases that have been given notice look at the others.
 pub fn look(batch: &mut Batch) {
     let cases: HashSet<i64> = std::mem::take(&mut batch.notices).into_iter().collect();
+    acknowledged::look(batch, &cases);
     sections::look(batch, &cases);
     let indexes = (0..batch.cases.len()).filter(|i| cases.contains(&batch.cases[*i].case.id));
     let (mut waiting, mut awaited) = (Vec::new(), Vec::new());

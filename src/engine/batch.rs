@@ -12,7 +12,7 @@ use workflow_core::program::StepNo;
 
 use super::context::Context;
 use super::enrol::Place;
-use super::known::Known;
+use super::known::{From, Known};
 use super::question::Question;
 use super::reads::{Answers, ReadPlan};
 use super::slow::{self, Lane};
@@ -71,9 +71,17 @@ pub const CASE: &str =
 /// Locks cases, waiting for whoever is at them; in id order, so that two such calls cannot block each other. Gives
 /// back those that exist.
 pub fn lock_waiting(ids: &[i64]) -> Vec<i64> {
-    lock("c.case_id", "FOR UPDATE", ids)
+    lock_with_versions(ids)
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// The same, each with its version.
+pub fn lock_with_versions(ids: &[i64]) -> Vec<(i64, i32)> {
+    lock("c.case_id, c.version_id", "FOR UPDATE", ids)
         .iter()
-        .map(|row| row.must(1))
+        .map(|row| (row.must(1), row.must(2)))
         .collect()
 }
 
@@ -167,19 +175,25 @@ impl Batch {
     /// Fires what is ready, wave by wave, until nothing is. Each wave asks the database once for each step that
     /// tokens of the batch stand on.
     pub fn run(&mut self) {
-        self.run_with(&mut Known::asking_step_by_step());
+        self.run_with(&mut Known::asking_step_by_step(), |_, _| {});
     }
 
     /// The same, but where tokens of the last batch ran on, all steps ahead are asked about at once. An error may then
     /// come from a step that is not reached: whoever calls this has to go back to `run` after one.
     pub fn run_ahead(&mut self) {
-        let mut known = Known::default();
-        self.run_with(&mut known);
+        self.run_ahead_after(From::Due, |_, _| {});
+    }
+
+    /// The same, after something has been done to the cases that makes their tokens go on.
+    pub fn run_ahead_after(&mut self, from: From, first: impl FnOnce(&mut Self, &mut Known)) {
+        let mut known = Known::looking_ahead(from);
+        self.run_with(&mut known, first);
         known.remember(&self.cases);
     }
 
-    fn run_with(&mut self, known: &mut Known) {
+    fn run_with(&mut self, known: &mut Known, first: impl FnOnce(&mut Self, &mut Known)) {
         members::look(self);
+        first(self, known);
         for _ in 0..WAVES {
             let groups = self.ready_groups();
             if groups.is_empty() {

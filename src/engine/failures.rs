@@ -11,6 +11,7 @@ use workflow_core::game::{CaseState, Mishap, TokenState};
 use super::batch::Batch;
 use super::work::Run;
 use super::{as_engine, awaited, careful};
+use crate::outbox::acknowledged;
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
 use crate::pg::types::{arg, array};
@@ -114,6 +115,7 @@ pub fn blame_case(case: i64, failure: &Failure) {
         let ready = || loaded.case.ready(env.now);
         let at_it = ready().find(|token| Some(tokens[*token].step) == failed_at);
         let Some(token) = at_it.or_else(|| ready().next()) else {
+            acknowledged::park(batch, failure);
             return;
         };
         let program = &loaded.case.program;

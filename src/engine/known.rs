@@ -4,6 +4,7 @@
 //! batch; then one read answers for all the steps that it may get to. Nothing that a batch does changes the answers,
 //! but for the rows that an `update` step writes.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -12,11 +13,32 @@ use workflow_core::program::{START, StepNo};
 
 use super::batch::{Loaded, questions};
 use super::reads::Answers;
+use super::versions::Version;
+
+/// From where tokens may run on in a batch: a version remembers whether they do for each of them.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum From {
+    /// Step runs that are due.
+    #[default]
+    Due,
+    /// Step runs whose message has been sent.
+    Sent,
+}
+
+impl From {
+    fn ran_on(self, version: &Version) -> &Cell<bool> {
+        match self {
+            Self::Due => &version.ran_on,
+            Self::Sent => &version.ran_on_when_sent,
+        }
+    }
+}
 
 /// The answers that are at hand, by the case's index in its batch.
 #[derive(Default)]
 pub struct Known {
     step_by_step: bool,
+    from: From,
     at_hand: HashMap<usize, (Rc<Answers>, usize)>,
     /// Versions of which a case has fired more than once.
     ran_on: HashSet<i32>,
@@ -27,6 +49,14 @@ impl Known {
     pub fn asking_step_by_step() -> Self {
         Self {
             step_by_step: true,
+            ..Self::default()
+        }
+    }
+
+    /// Looks ahead where tokens that came from there ran on in the last batch.
+    pub fn looking_ahead(from: From) -> Self {
+        Self {
+            from,
             ..Self::default()
         }
     }
@@ -54,7 +84,7 @@ impl Known {
         let plan = if step == START {
             version.reads.of_start(version)
         } else {
-            let ahead = !self.step_by_step && version.ran_on.get();
+            let ahead = !self.step_by_step && self.from.ran_on(version).get();
             version.reads.of_step(version, step, ahead)
         };
         let answers = Rc::new(plan.ask(&questions(cases, &missing)));
@@ -82,7 +112,8 @@ impl Known {
     /// Lets the versions know for the next batch whether their tokens ran on in this one.
     pub fn remember(&self, cases: &[Loaded]) {
         for version in cases.iter().map(|loaded| &loaded.version) {
-            version.ran_on.set(self.ran_on.contains(&version.id));
+            let ran_on = self.ran_on.contains(&version.id);
+            self.from.ran_on(version).set(ran_on);
         }
     }
 }

@@ -20,7 +20,7 @@
 //! * `careful`: what is written down before it is begun, after something has ended a process
 
 mod another;
-mod awaited;
+pub mod awaited;
 pub mod batch;
 pub mod careful;
 mod chores;
@@ -32,7 +32,7 @@ pub mod enrol;
 pub mod erp_update;
 pub mod failures;
 pub mod inbox;
-mod known;
+pub mod known;
 pub mod members;
 mod milestones;
 pub mod partitions;

@@ -33,6 +33,8 @@ pub struct Version {
     /// Whether tokens of the last batch ran on from step to step, as they do when dates have passed: then the next
     /// batch asks about all those steps at once.
     pub ran_on: Cell<bool>,
+    /// The same of tokens whose message had been sent.
+    pub ran_on_when_sent: Cell<bool>,
 }
 
 impl Version {
@@ -95,6 +97,7 @@ fn load(id: i32) -> Version {
         subject,
         reads: ReadPlans::new(id),
         ran_on: Cell::new(false),
+        ran_on_when_sent: Cell::new(false),
     }
 }
 

@@ -10,6 +10,7 @@ use super::chores::Chores;
 use super::due::{ACTS_AT, Place};
 use super::{as_engine, deferred, due, inbox};
 use crate::collections;
+use crate::outbox::acknowledged;
 use crate::pg::limit;
 use crate::pg::spi;
 use crate::pg::subtransaction::Failure;
@@ -38,6 +39,8 @@ pub struct WorkerState {
     pub frontier: Place,
     /// Inbox rows of transactions before this one have been read.
     pub inbox_frontier: i64,
+    /// Rows of wf.acknowledged of transactions before this one have been seen to.
+    pub acknowledged_frontier: i64,
     /// Inbox rows, by transaction and number, that have cost much time of late: the others are read before them.
     pub last_in_line: HashSet<(i64, i64)>,
     /// Something has ended a worker or the server in the middle of its work.
@@ -59,6 +62,7 @@ impl WorkerState {
         Self {
             frontier: Place::FIRST,
             inbox_frontier: 0,
+            acknowledged_frontier: 0,
             last_in_line: HashSet::new(),
             careful: None,
             last_now: DateTime::<Utc>::MIN_UTC,
@@ -102,6 +106,10 @@ fn turn(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     if look.inbox {
         worked |= inbox::work(state, run);
     }
+    state.acknowledged_frontier = look.acknowledged_from;
+    if look.acknowledged {
+        worked |= acknowledged::work(state, run);
+    }
     // Always asked, for the inbox may have made something due.
     if look.due || worked {
         worked |= due::work(state, run);
@@ -118,7 +126,7 @@ fn turn(state: &mut WorkerState, run: &mut Run<'_>) -> Next {
     if worked {
         return Next::More;
     }
-    if look.inbox || look.due || look.deferred {
+    if look.inbox || look.due || look.deferred || look.acknowledged {
         // Somebody else is at it, or holds a lock that we will not wait for.
         return Next::Idle(Some(BUSY));
     }
@@ -136,6 +144,9 @@ struct Look {
     holds: bool,
     escalations: bool,
     promises: bool,
+    acknowledged: bool,
+    /// The transaction from which on there may be rows of wf.acknowledged.
+    acknowledged_from: i64,
     next: Option<DateTime<Utc>>,
     /// A test has frozen the clock: no time passes while a worker sleeps.
     frozen: bool,
@@ -179,7 +190,9 @@ fn look_around(state: &WorkerState) -> Look {
                  WHERE t.escalate_at <= n.now AND c.state IN ('running', 'planned')
                  ORDER BY t.escalate_at LIMIT 1) IS TRUE,
                 (SELECT true FROM wf.promises AS p WHERE p.state = 'open' AND p.breaks_at <= n.now
-                 ORDER BY p.breaks_at LIMIT 1) IS TRUE
+                 ORDER BY p.breaks_at LIMIT 1) IS TRUE,
+                (SELECT a.xid::text::int8 FROM wf.acknowledged AS a WHERE a.xid >= $4::text::xid8 ORDER BY a.xid LIMIT 1),
+                pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8
          FROM (SELECT coalesce((SELECT c.frozen_at FROM wf.clock AS c), pg_catalog.now()) AS now OFFSET 0) AS n"
     );
     let rows = spi::query_in_order(
@@ -188,12 +201,17 @@ fn look_around(state: &WorkerState) -> Look {
             arg(state.inbox_frontier.to_string()),
             arg(state.frontier.at),
             arg(state.frontier.case),
+            arg(state.acknowledged_frontier.to_string()),
         ],
     );
     let Some(row) = rows.first() else {
         return Look::default();
     };
+    let (acknowledged, oldest_running): (Option<i64>, i64) = (row.get(11), row.must(12));
     Look {
+        acknowledged: acknowledged.is_some(),
+        // A transaction that is still running may have an earlier row than those that are there.
+        acknowledged_from: acknowledged.map_or(oldest_running, |first| first.min(oldest_running)),
         now: row.must(1),
         inbox: row.must(2),
         due: row.must(3),
@@ -224,6 +242,7 @@ fn sweep(state: &mut WorkerState, look: Look) -> Next {
     if last.elapsed() >= pause.max(Duration::from_secs(30)) {
         state.frontier = Place::FIRST;
         state.inbox_frontier = 0;
+        state.acknowledged_frontier = 0;
         return Next::More;
     }
     Next::Idle(state.chores.nap(due_in))

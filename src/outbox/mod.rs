@@ -7,6 +7,7 @@
 //! Lock order: a lease locks message rows only and passes over those that are locked; everything else locks the cases
 //! first, in id order.
 
+pub mod acknowledged;
 pub mod recalled;
 mod report;
 pub mod senders;

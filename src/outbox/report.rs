@@ -10,30 +10,31 @@ use workflow_core::game::{Event, Refusal};
 use workflow_core::kinds::DoneWhen;
 use workflow_core::{Error, ErrorCode};
 
-use super::recalled;
 use super::senders::{CHANNELS_OF, asked_for, refuse};
+use super::{acknowledged, recalled};
 use super::{after, retry_pause};
 use crate::api::{act, act_only, actor, given, now};
 use crate::contact;
 use crate::engine::as_engine;
-use crate::engine::batch::lock_waiting;
+use crate::engine::batch::{lock_waiting, lock_with_versions};
+use crate::engine::simulation;
 use crate::pg::acting::current_role;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
 use crate::pg::types::{arg, array, array_of, optional};
 use crate::settings;
 
-/// With more cases than this in one call, their next steps are left to the workers: a sender should not wait for the
-/// next round of messages to be written, which the workers do meanwhile.
+/// With more cases than this in one call, their steps are left to the workers: a sender should not wait for the cases to
+/// go on, which the workers have them do meanwhile.
 const RUN_ON: usize = 50;
 
 /// A message row, by what its case needs to know.
-struct Message {
-    id: i64,
-    case: i64,
+pub struct Message {
+    pub id: i64,
+    pub case: i64,
     /// The step whose run it is; 0, which sends nothing, if that was over when the case went over to another version.
-    step: i16,
-    visit: i16,
+    pub step: i16,
+    pub visit: i16,
 }
 
 /// The sender has handed these to the provider. Gives back how many were waiting for it; the same call again is no
@@ -56,7 +57,7 @@ fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<S
     }
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
-        let cases = lock_cases_of(&ids, caller);
+        let cases = lock_with_versions(&checked_cases_of(&ids, caller));
         let provider = |i: usize| providers.get(i).cloned().flatten();
         // Neither a lease that ran out matters, nor what has become of the message since: it has gone.
         let rows = spi::query(
@@ -72,7 +73,14 @@ fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<S
             ],
         );
         let messages = read(&rows);
-        settle(&cases, &messages, &actor, DoneWhen::Sent);
+        // Who gives a reason gives it for what they do themselves, and who simulates does everything.
+        let later = cases.len() > RUN_ON && settings::reason().is_none() && !simulation::is_on();
+        if later {
+            acknowledged::leave(&messages, &cases, &actor);
+        } else {
+            let cases: Vec<i64> = cases.iter().map(|(case, _)| *case).collect();
+            settle(&cases, &messages, &actor, DoneWhen::Sent);
+        }
         i32::try_from(messages.len()).unwrap_or(i32::MAX)
     })
 }
@@ -142,6 +150,15 @@ fn report_delivery(message_id: Option<i64>, status: Option<String>, detail: Opti
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
         let cases = lock_cases_of(&[id], caller);
+        if status == "bounced" {
+            // It was sent first, and its step may still be about to learn that.
+            let sent = spi::query(
+                "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit
+                 FROM wf.outbox AS o WHERE o.message_id = $1 AND o.state = 'sent'",
+                &[arg(id)],
+            );
+            settle(&cases, &read(&sent), &actor, DoneWhen::Sent);
+        }
         let rows = spi::query(
             "UPDATE wf.outbox AS o SET state = $2::wf.message_state, finished_at = wf.now(), reason = $3
              WHERE o.message_id = $1 AND o.state IN ('leased', 'sent', 'delivered')
@@ -212,9 +229,13 @@ fn read(rows: &spi::Rows) -> Vec<Message> {
         .collect()
 }
 
-/// The cases of messages, locked before the messages are. Refuses a message that does not exist, or is not on a channel of
-/// the caller's.
+/// The cases of messages, locked before the messages are. Refuses as `checked_cases_of` does.
 fn lock_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
+    lock_waiting(&checked_cases_of(ids, caller))
+}
+
+/// The cases of messages. Refuses a message that does not exist, or is not on a channel of the caller's.
+fn checked_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
     let (messages, cases) = cases_of(ids, Some(caller));
     if let Some(unknown) = ids.iter().find(|id| !messages.contains(id)) {
         raise_as(
@@ -224,7 +245,7 @@ fn lock_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
             Some("Report only messages that wf.lease_messages has given.".to_owned()),
         );
     }
-    lock_waiting(&cases)
+    cases
 }
 
 /// Those of the messages that exist, and their cases in the order of their ids. Refuses a caller messages of channels that

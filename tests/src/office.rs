@@ -15,7 +15,12 @@ const COLLECTIONS: [&str; 5] = [
 ];
 
 /// Tables that the office has nothing in: their rows are about transactions and workers under way.
-const EMPTY: [&str; 3] = ["wf.history_gaps", "wf.recalled", "wf.suspects"];
+const EMPTY: [&str; 4] = [
+    "wf.acknowledged",
+    "wf.history_gaps",
+    "wf.recalled",
+    "wf.suspects",
+];
 
 /// The end of the office's story.
 pub const NOW: &str = "2026-05-11 11:00";

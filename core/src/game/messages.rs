@@ -10,7 +10,21 @@ use super::states::TokenState;
 use super::{Env, Facts};
 use crate::Error;
 use crate::kinds::DoneWhen;
-use crate::program::StepNo;
+use crate::program::{Program, StepNo};
+
+impl Program {
+    /// How far the message of a step has to come for the step to be done; None: it sends none.
+    pub fn done_when(&self, step: StepNo) -> Option<DoneWhen> {
+        let firing = crate::kinds::Firing {
+            conditions: &[],
+            visits: &|_| 1,
+        };
+        match self.step(step)?.kind.fire(&firing) {
+            crate::kinds::Then::Send { done_when, .. } => Some(done_when),
+            _ => None,
+        }
+    }
+}
 
 impl Case {
     /// The sender reports on the message of a step run: `queued`, `sent` or `delivered`. The step is over when its
@@ -27,16 +41,11 @@ impl Case {
         let Some(index) = self.sending(step, visit) else {
             return;
         };
-        let program = self.program.clone();
-        let firing = crate::kinds::Firing {
-            conditions: &[],
-            visits: &|_| 1,
-        };
-        let wanted = match program.step(step).map(|s| s.kind.fire(&firing)) {
-            Some(crate::kinds::Then::Send { done_when, .. }) => done_when,
-            _ => return,
-        };
-        if how_far >= wanted {
+        if self
+            .program
+            .done_when(step)
+            .is_some_and(|wanted| how_far >= wanted)
+        {
             self.sent(index, how_far.label(), facts, env, out);
         }
     }
