@@ -77,7 +77,15 @@ pub fn lock_waiting(ids: &[i64]) -> Vec<i64> {
         .collect()
 }
 
-/// The same, each with its version.
+/// Locks those of the cases that nobody else is at.
+pub fn lock_free(ids: &[i64]) -> Vec<i64> {
+    lock("c.case_id", "FOR UPDATE SKIP LOCKED", ids)
+        .iter()
+        .map(|row| row.must(1))
+        .collect()
+}
+
+/// The same as `lock_waiting`, each with its version.
 pub fn lock_with_versions(ids: &[i64]) -> Vec<(i64, i32)> {
     lock("c.case_id, c.version_id", "FOR UPDATE", ids)
         .iter()

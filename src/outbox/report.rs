@@ -16,12 +16,12 @@ use super::{after, retry_pause};
 use crate::api::{act, act_only, actor, given, now};
 use crate::contact;
 use crate::engine::as_engine;
-use crate::engine::batch::{lock_waiting, lock_with_versions};
+use crate::engine::batch::{lock_free, lock_waiting, lock_with_versions};
 use crate::engine::simulation;
 use crate::pg::acting::current_role;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
-use crate::pg::types::{arg, array, array_of, optional};
+use crate::pg::types::{Place, arg, array, array_of, optional};
 use crate::settings;
 
 /// With more cases than this in one call, their steps are left to the workers: a sender should not wait for the cases to
@@ -57,22 +57,42 @@ fn ack_messages(message_ids: Option<Vec<i64>>, provider_ids: Option<Vec<Option<S
     }
     let (actor, caller) = (actor(), current_role());
     as_engine(|| {
-        let cases = lock_with_versions(&checked_cases_of(&ids, caller));
+        let (places, cases) = checked_cases_of(&ids, caller);
+        let cases = lock_with_versions(&cases);
         let provider = |i: usize| providers.get(i).cloned().flatten();
-        // Neither a lease that ran out matters, nor what has become of the message since: it has gone.
-        let rows = spi::query(
-            "UPDATE wf.outbox AS o
-             SET state = 'sent', finished_at = $3, provider_id = n.provider_id, reason = NULL
-             FROM (SELECT unnest($1::bigint[]) AS message_id, unnest($2::text[]) AS provider_id) AS n
-             WHERE o.message_id = n.message_id AND o.state IN ('leased', 'queued', 'suppressed', 'dead') AND o.attempts > 0
-             RETURNING o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit",
-            &[
-                array(ids.iter().copied()),
-                array_of((0..ids.len()).map(provider)),
-                arg(now()),
-            ],
-        );
-        let messages = read(&rows);
+        let sent = |all: &[usize], at: &str| {
+            // Neither a lease that ran out matters, nor what has become of the message since: it has gone.
+            let sql = format!(
+                "UPDATE wf.outbox AS o
+                 SET state = 'sent', finished_at = $3, provider_id = n.provider_id, reason = NULL
+                 FROM (SELECT unnest($1::bigint[]) AS message_id, unnest($2::text[]) AS provider_id,
+                              unnest($4::tid[]) AS place) AS n
+                 WHERE {at} o.message_id = n.message_id
+                   AND o.state IN ('leased', 'queued', 'suppressed', 'dead') AND o.attempts > 0
+                 RETURNING o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit"
+            );
+            let rows = spi::query(
+                &sql,
+                &[
+                    array(all.iter().map(|i| ids[*i])),
+                    array_of(all.iter().map(|i| provider(*i))),
+                    arg(now()),
+                    array_of(all.iter().map(|i| places.get(&ids[*i]).copied())),
+                ],
+            );
+            read(&rows)
+        };
+        let all: Vec<usize> = (0..ids.len()).collect();
+        // Most stand where they were a moment ago; of the others, some have been written again since.
+        let mut messages = sent(&all, "o.ctid = n.place AND");
+        if messages.len() < ids.len() {
+            let done: HashSet<i64> = messages.iter().map(|message| message.id).collect();
+            let mut rest = all;
+            rest.retain(|i| !done.contains(&ids[*i]));
+            if !rest.is_empty() {
+                messages.extend(sent(&rest, ""));
+            }
+        }
         // Who gives a reason gives it for what they do themselves, and who simulates does everything.
         let later = cases.len() > RUN_ON && settings::reason().is_none() && !simulation::is_on();
         if later {
@@ -202,13 +222,14 @@ pub fn give_up_expired(recalls: bool) {
     if ids.is_empty() {
         return;
     }
-    let cases = lock_waiting(&cases_of(&ids, None).1);
+    // Nobody is waited for: the sender may have acknowledged others in this transaction. The rest is left to the next lease.
+    let cases = lock_free(&cases_of(&ids, None).1);
     let rows = spi::query(
         "SELECT o.message_id, o.case_id, CASE WHEN o.version_id IS NULL THEN o.step_no ELSE 0::int2 END, o.visit
          FROM wf.outbox AS o
-         WHERE o.message_id = ANY ($1) AND o.state = 'leased' AND o.not_before <= wf.now()
+         WHERE o.message_id = ANY ($1) AND o.case_id = ANY ($2) AND o.state = 'leased' AND o.not_before <= wf.now()
          ORDER BY o.message_id FOR UPDATE",
-        &[array(ids)],
+        &[array(ids), array(cases.iter().copied())],
     );
     bury(
         &cases,
@@ -231,13 +252,13 @@ fn read(rows: &spi::Rows) -> Vec<Message> {
 
 /// The cases of messages, locked before the messages are. Refuses as `checked_cases_of` does.
 fn lock_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
-    lock_waiting(&checked_cases_of(ids, caller))
+    lock_waiting(&checked_cases_of(ids, caller).1)
 }
 
-/// The cases of messages. Refuses a message that does not exist, or is not on a channel of the caller's.
-fn checked_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
+/// Where messages are, and their cases. Refuses a message that does not exist, or is not on a channel of the caller's.
+fn checked_cases_of(ids: &[i64], caller: Oid) -> (HashMap<i64, Place>, Vec<i64>) {
     let (messages, cases) = cases_of(ids, Some(caller));
-    if let Some(unknown) = ids.iter().find(|id| !messages.contains(id)) {
+    if let Some(unknown) = ids.iter().find(|id| !messages.contains_key(id)) {
         raise_as(
             PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
             format!("message {unknown} does not exist"),
@@ -245,14 +266,14 @@ fn checked_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
             Some("Report only messages that wf.lease_messages has given.".to_owned()),
         );
     }
-    cases
+    (messages, cases)
 }
 
-/// Those of the messages that exist, and their cases in the order of their ids. Refuses a caller messages of channels that
+/// Those of the messages that exist, each with its place, and their cases in the order of their ids. Refuses a caller messages of channels that
 /// are not theirs; nothing to the engine.
-fn cases_of(ids: &[i64], caller: Option<Oid>) -> (HashSet<i64>, Vec<i64>) {
+fn cases_of(ids: &[i64], caller: Option<Oid>) -> (HashMap<i64, Place>, Vec<i64>) {
     let sql = format!(
-        "SELECT o.message_id, o.case_id, CASE WHEN o.type <> ALL ({CHANNELS_OF}::text[]) THEN o.type::text END
+        "SELECT o.message_id, o.case_id, CASE WHEN o.type <> ALL ({CHANNELS_OF}::text[]) THEN o.type::text END, o.ctid
          FROM wf.outbox AS o WHERE o.message_id = ANY ($1)"
     );
     let asked = caller.map_or(Oid::INVALID, asked_for);
@@ -266,7 +287,8 @@ fn cases_of(ids: &[i64], caller: Option<Oid>) -> (HashSet<i64>, Vec<i64>) {
     let mut cases: Vec<i64> = rows.iter().map(|row| row.must(2)).collect();
     cases.sort_unstable();
     cases.dedup();
-    (rows.iter().map(|row| row.must(1)).collect(), cases)
+    let places = rows.iter().map(|row| (row.must(1), row.must(4)));
+    (places.collect(), cases)
 }
 
 fn by_case(messages: &[Message]) -> HashMap<i64, Vec<&Message>> {

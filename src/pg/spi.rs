@@ -395,6 +395,25 @@ impl RowRef<'_> {
         }
     }
 
+    /// All columns, as they are. There must be as many.
+    pub fn values(&self, values: &mut [Datum], nulls: &mut [bool]) {
+        // SAFETY: as in `get`; the slices are as long as the row is wide.
+        unsafe {
+            let table = &*self.rows.table;
+            let tuple = *table.vals.add(self.index);
+            let width = attributes(&*table.tupdesc).len();
+            if width != values.len() || width != nulls.len() {
+                internal("a statement of the engine returns other columns than its function");
+            }
+            pg_sys::heap_deform_tuple(
+                tuple,
+                table.tupdesc,
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+            );
+        }
+    }
+
     /// A column that the statement guarantees to be not null.
     pub fn must<T: FromColumn>(&self, column: i32) -> T {
         self.get(column)
