@@ -109,8 +109,11 @@ CREATE INDEX notes_case ON wf.notes (case_id);
 
 -- Messages for the external sender. aggregatetype, aggregateid, type and payload are the names that change-data-
 -- capture outbox routers expect; type is the channel, payload holds recipient, subject and body.
+-- A message is written three times (queued, leased, sent), and its state stands in conditions of indexes: each version has entries
+-- of its own. The two indexes in which all versions are keep room for that, or every page of them would be searched for dead
+-- entries, mostly in vain, and split, when its messages are leased.
 CREATE TABLE wf.outbox (
-    message_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    message_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY WITH (fillfactor = 35),
     aggregatetype   text NOT NULL,
     aggregateid     text NOT NULL,
     type            text COLLATE "C" NOT NULL,
@@ -135,7 +138,8 @@ CREATE TABLE wf.outbox (
 CREATE INDEX outbox_lease ON wf.outbox (type, not_before) WHERE state IN ('queued', 'leased');
 CREATE INDEX outbox_deferred ON wf.outbox (not_before) WHERE state = 'deferred';
 CREATE INDEX outbox_window ON wf.outbox (not_after) WHERE state = 'queued' AND not_after IS NOT NULL;
-CREATE INDEX outbox_case ON wf.outbox (case_id) WHERE state IN ('deferred', 'queued', 'leased', 'sent', 'delivered');
+CREATE INDEX outbox_case ON wf.outbox (case_id) WITH (fillfactor = 35)
+    WHERE state IN ('deferred', 'queued', 'leased', 'sent', 'delivered');
 -- For leases that ran out at the last attempt. Most messages are leased once and never get into it.
 CREATE INDEX outbox_leased_again ON wf.outbox (not_before) WHERE state = 'leased' AND attempts > 1;
 
