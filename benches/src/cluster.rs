@@ -27,6 +27,16 @@ const SETTINGS: [(&str, &str); 8] = [
     ("max_connections", "100"),
 ];
 
+/// For the ERP's own statements: no workers, nobody else who works by himself, and no file of the WAL that has to be made
+/// while a statement waits, as in a server that has run for a while.
+pub const SILENCE: [(&str, &str); 5] = [
+    ("workflow_engine.databases", ""),
+    ("autovacuum", "off"),
+    ("checkpoint_timeout", "1d"),
+    ("bgwriter_lru_maxpages", "0"),
+    ("min_wal_size", "2GB"),
+];
+
 /// Starts a cluster: one worker, for [`DATABASE`] alone, which acts only after [`workers_on`].
 pub fn start() -> Cluster {
     start_with(&[])

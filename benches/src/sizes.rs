@@ -19,10 +19,12 @@ pub struct Sizes {
     pub reactions: u64,
     /// Rows of the tables that are written in bulk.
     pub bulk_rows: u64,
-    /// Rounds of each bulk statement, and of pgbench.
+    /// Rounds of each bulk statement.
     pub erp_rounds: usize,
-    /// Seconds of one run of pgbench.
-    pub pgbench_seconds: u64,
+    /// Rounds of pgbench.
+    pub pgbench_rounds: usize,
+    /// Updates of one run of pgbench.
+    pub pgbench_transactions: u64,
     /// Waiting cases whose size is taken.
     pub size_cases: u64,
     /// Seconds that idle workers are watched for.
@@ -61,8 +63,9 @@ impl Sizes {
         calls: 5000,
         reactions: 1000,
         bulk_rows: 100_000,
-        erp_rounds: 7,
-        pgbench_seconds: 5,
+        erp_rounds: 15,
+        pgbench_rounds: 31,
+        pgbench_transactions: 20_000,
         size_cases: 200_000,
         idle_seconds: 60,
         memory_cases: 33_334,
@@ -85,7 +88,8 @@ impl Sizes {
         calls: 2000,
         reactions: 200,
         bulk_rows: 50_000,
-        pgbench_seconds: 1,
+        pgbench_rounds: 11,
+        pgbench_transactions: 5000,
         size_cases: 50_000,
         idle_seconds: 15,
         memory_cases: 6667,
