@@ -53,7 +53,7 @@ pub fn postpone(batch: &mut Batch) {
         return;
     }
     for before in batch.cases.iter_mut().filter_map(|c| c.before.as_mut()) {
-        before.tokens.retain(|token| token.step >= 0);
+        before.tokens.retain(|placed| placed.token.step >= 0);
     }
     let pause = TimeDelta::from_std(settings::retry_backoff()).unwrap_or(TimeDelta::seconds(10));
     spi::query(

@@ -24,7 +24,7 @@ use super::{members, milestones, sections};
 use crate::collections;
 use crate::pg::raise::internal;
 use crate::pg::spi::{self, RowRef, Rows};
-use crate::pg::types::array;
+use crate::pg::types::{RowPlace, array};
 
 /// How often one batch lets a case's tokens fire before it writes and leaves the rest to the next batch. Chains of
 /// automatic steps are bounded by validation; this bounds what is held in memory.
@@ -43,13 +43,32 @@ pub struct Loaded {
     pub before: Option<Before>,
 }
 
+impl Loaded {
+    /// What the rules must remember of the case, as JSON; None if that is nothing.
+    pub fn memory_text(&self) -> Option<String> {
+        let memory = &self.case.memory;
+        (*memory != Memory::default())
+            .then(|| serde_json::to_string(memory).ok())
+            .flatten()
+    }
+}
+
 /// What a case looked like before the batch, to write only what has changed.
 pub struct Before {
     pub state: CaseState,
     pub started: bool,
     pub memory: Memory,
     pub vars: Option<String>,
-    pub tokens: Vec<Token>,
+    /// Where its row lies.
+    pub place: RowPlace,
+    pub tokens: Vec<Placed>,
+}
+
+/// A token and where its row lies.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub token: Token,
+    pub place: RowPlace,
 }
 
 /// Cases and what happened to them.
@@ -66,7 +85,7 @@ pub struct Batch {
 /// What a case is loaded from; the alias of wf.cases is c.
 pub const CASE: &str =
     "c.case_id, c.version_id, c.state::text, c.started_at, c.outcome, c.reason, c.memory::text,
-     c.vars::text, c.key";
+     c.vars::text, c.key, c.ctid";
 
 /// Locks cases, waiting for whoever is at them; in id order, so that two such calls cannot block each other. Gives
 /// back those that exist.
@@ -142,7 +161,7 @@ impl Batch {
         let mut tokens = load_tokens(&ids);
         for loaded in &mut batch.cases {
             let tokens = tokens.remove(&loaded.case.id).unwrap_or_default();
-            loaded.case.tokens.clone_from(&tokens);
+            loaded.case.tokens = tokens.iter().map(|placed| placed.token.clone()).collect();
             if let Some(before) = &mut loaded.before {
                 before.tokens = tokens;
             }
@@ -400,6 +419,7 @@ fn loaded(row: RowRef<'_>) -> Loaded {
             started: case.started_at.is_some(),
             memory: case.memory.clone(),
             vars: case.vars.clone(),
+            place: row.must(10),
             tokens: Vec::new(),
         }),
         case,
@@ -410,7 +430,7 @@ fn loaded(row: RowRef<'_>) -> Loaded {
     }
 }
 
-fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
+fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Placed>> {
     if ids.is_empty() {
         return HashMap::new();
     }
@@ -419,14 +439,14 @@ fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
                 t.run_at, t.due_at,
                 CASE WHEN t.state NOT IN ('scheduled', 'joining', 'waiting', 'sending') THEN (
                     SELECT k.task_id FROM wf.tasks AS k
-                    WHERE k.case_id = t.case_id AND k.step_no = t.step_no AND k.visit = t.visit) END
+                    WHERE k.case_id = t.case_id AND k.step_no = t.step_no AND k.visit = t.visit) END, t.ctid
          FROM wf.case_steps AS t
          WHERE t.case_id = ANY ($1) ORDER BY t.case_id, t.step_no, t.visit",
         &[array(ids.iter().copied())],
     );
-    let mut tokens: HashMap<i64, Vec<Token>> = HashMap::with_capacity(ids.len());
+    let mut tokens: HashMap<i64, Vec<Placed>> = HashMap::with_capacity(ids.len());
     for row in rows.iter() {
-        tokens.entry(row.must(1)).or_default().push(Token {
+        let token = Token {
             step: row.must(2),
             visit: row.must(3),
             state: TokenState::from_label(&row.must::<String>(4))
@@ -437,7 +457,10 @@ fn load_tokens(ids: &[i64]) -> HashMap<i64, Vec<Token>> {
             run_at: row.get(8),
             due_at: row.get(9),
             task_id: row.get(10),
-        });
+        };
+        let place = row.must(11);
+        let of_case = tokens.entry(row.must(1)).or_default();
+        of_case.push(Placed { token, place });
     }
     tokens
 }

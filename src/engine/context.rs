@@ -12,8 +12,8 @@ use workflow_core::calendar::{Calendar, Calendars, Zones};
 use workflow_core::game::Env;
 use workflow_core::{Error, ErrorCode};
 
-use crate::pg::spi;
 use crate::pg::types::arg;
+use crate::pg::{relations, spi};
 use crate::settings;
 use crate::subjects::hooks;
 
@@ -88,7 +88,7 @@ impl Calendars for TableCalendars {
             return Ok(calendar);
         }
         // Taken before reading: a change that comes meanwhile makes what was read stale.
-        let generation = hooks::tracked_generation();
+        let generation = relations::tracked_generation();
         let known = KEPT.with_borrow_mut(|kept| {
             if kept.generation != generation {
                 kept.generation = generation;
@@ -102,7 +102,7 @@ impl Calendars for TableCalendars {
         listen();
         let calendar = Rc::new(read_calendar(name)?);
         KEPT.with_borrow_mut(|kept| {
-            if kept.generation == hooks::tracked_generation() {
+            if kept.generation == relations::tracked_generation() {
                 kept.calendars.insert(name.to_owned(), calendar.clone());
             }
         });
@@ -118,7 +118,7 @@ fn listen() {
         &[],
     );
     if let Some(row) = table.first() {
-        hooks::track(row.must(1));
+        relations::track(row.must(1));
     }
 }
 

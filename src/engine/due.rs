@@ -102,7 +102,7 @@ impl Duty for Steps {
 
 /// Where `claim` returns the case and the time of the due token.
 const CASE_ID: i32 = 1;
-const TIME: i32 = 10;
+const TIME: i32 = 11;
 
 /// Cases with a due token, locked, with the time of the token's place: those that nobody else is at. Assigns no transaction
 /// id when nothing is due. A case may come twice, for two tokens.

@@ -16,7 +16,7 @@ use super::question::Question;
 use super::versions::Version;
 use crate::outbox::recalled::{self, Recall};
 use crate::pg::spi;
-use crate::pg::types::{arg, array, array_of};
+use crate::pg::types::{arg, array};
 use crate::worker::wake;
 
 /// The rows of a new case, of which only the first is known yet; none if it concerns one row only.
@@ -111,28 +111,6 @@ pub fn look(batch: &mut Batch) {
             case.look_at_members(looks, &env, &mut batch.effects);
         }
     }
-}
-
-/// Writes the rows of new cases, in the order of their keys.
-pub fn write_new(new: &[&Loaded]) {
-    let mut rows: Vec<(&str, &Loaded, Option<i16>)> = Vec::with_capacity(new.len());
-    for loaded in new {
-        rows.push((&loaded.case.key, loaded, None));
-        let others = loaded.case.members.iter().skip(1);
-        rows.extend(others.map(|m| (m.key.as_str(), *loaded, Some(m.position))));
-    }
-    rows.sort_unstable_by_key(|(key, loaded, _)| (*key, loaded.version.workflow_id));
-    spi::query(
-        "INSERT INTO wf.case_subjects (case_id, subject_id, workflow_id, slot, key, position)
-         SELECT unnest($1::bigint[]), unnest($2::int[]), unnest($3::int[]), 0, unnest($4::text[]), unnest($5::int2[])",
-        &[
-            array(rows.iter().map(|(_, loaded, _)| loaded.case.id)),
-            array(rows.iter().map(|(_, loaded, _)| loaded.version.subject.id)),
-            array(rows.iter().map(|(_, loaded, _)| loaded.version.workflow_id)),
-            array(rows.iter().map(|(key, _, _)| *key)),
-            array_of(rows.iter().map(|(_, _, position)| *position)),
-        ],
-    );
 }
 
 /// Writes who has joined and left, and who carries a case now.

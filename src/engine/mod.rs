@@ -6,7 +6,8 @@
 //! * `reads`: what the database says about subjects' rows, as the workflow's owner
 //! * `known`: which of that a batch has at hand
 //! * `batch`: cases loaded under their locks, and the waves of firing
-//! * `write`, `partitions`: a batch's effects, one statement for each kind of row
+//! * `write`: a batch's effects, one statement for each kind of row that changes; `new_rows`: those that come into being;
+//!   `partitions`: the months of history
 //! * `enrol`: which rows may get a case; `starting`: their numbers, and that no workflow goes while its cases start
 //! * `another`: cases that steps start; `awaited`: those that steps wait for
 //! * `milestones`: conditions without which steps do not go on; `sections`: in which one case is at a time
@@ -35,6 +36,7 @@ pub mod inbox;
 pub mod known;
 pub mod members;
 mod milestones;
+mod new_rows;
 pub mod partitions;
 pub mod question;
 pub mod reads;

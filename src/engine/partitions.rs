@@ -27,7 +27,8 @@ pub fn ensure_ahead(now: DateTime<Utc>) {
     }
 }
 
-fn name_of(at: DateTime<Utc>) -> String {
+/// The name of the month, without the schema.
+pub fn name_of(at: DateTime<Utc>) -> String {
     format!("history_{:04}_{:02}", at.year(), at.month())
 }
 

@@ -1,18 +1,17 @@
-//! Writing a batch: one statement for each kind of row, whatever the number of cases.
+//! Writing a batch: one statement for each kind of row that changes or goes, whatever the number of cases. What comes into
+//! being is appended by `new_rows`.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use workflow_core::game::{Effects, MessageState, Token, TokenState};
+use workflow_core::game::{Effects, Token, TokenState};
 
-use super::batch::{Batch, Loaded};
-use super::{members, partitions, simulation};
+use super::batch::{Batch, Loaded, Placed};
+use super::{members, new_rows, simulation};
 use crate::outbox::recalled::{self, Recall};
 use crate::people;
-use crate::pg::spi;
-use crate::pg::types::{Json, arg, array, array_of, instant_to_pg, labels, random_keys};
-use crate::settings;
+use crate::pg::spi::{self, Arg};
+use crate::pg::types::{arg, array, array_of, instant_to_pg, labels};
 use crate::worker::wake;
 
 /// Writes everything that has happened to the batch's cases.
@@ -20,25 +19,28 @@ pub fn flush(batch: Batch) -> Vec<Loaded> {
     let Batch {
         context,
         cases,
-        effects,
+        mut effects,
         actor,
         notices: _,
     } = batch;
     let now = context.now;
     simulation::note(&cases, &effects, now);
+    // What belongs to one case lies together, in the tables and their indexes.
+    effects.messages.sort_by_key(|message| message.case_id);
+    effects.history.sort_by_key(|happened| happened.case_id);
     new_cases(&cases, &actor, now);
     changed_cases(&cases, now);
     tokens(&cases);
     people::write(&effects, &actor, now);
     members::write(&cases, &effects, now);
-    messages(&cases, &effects, now);
+    new_rows::messages(&cases, &effects.messages, now);
     suppressions(&effects, now);
     reconsidered(&effects, now);
     crate::holds::write(&effects, now);
     crate::contact::write(&effects, &actor, now);
     notes(&effects, &actor, now);
     failures(&cases, &effects, now);
-    history(&effects, &actor, now);
+    new_rows::history(&effects.history, &actor, now);
     crate::accounts::write(&cases, &effects, &actor);
     cases
 }
@@ -69,42 +71,8 @@ fn new_cases(cases: &[Loaded], actor: &str, now: DateTime<Utc>) {
             ],
         );
     }
-    spi::query(
-        "INSERT INTO wf.cases (case_id, workflow_id, version_id, state, created_at, started_at, ended_at,
-                               outcome, reason, key, account, started_by, vars, memory)
-         OVERRIDING SYSTEM VALUE
-         SELECT n.case_id, n.workflow_id, n.version_id, n.state, $2, n.started_at,
-                CASE WHEN n.outcome IS NOT NULL THEN $2 END, n.outcome, n.reason, n.key, n.account, $3,
-                n.vars::jsonb, n.memory::jsonb
-         FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($4::int[]) AS workflow_id,
-                      unnest($5::int[]) AS version_id, unnest($6::wf.case_state[]) AS state,
-                      unnest($7::timestamptz[]) AS started_at, unnest($8::text[]) AS outcome,
-                      unnest($9::text[]) AS reason, unnest($10::text[]) AS key, unnest($11::text[]) AS account,
-                      unnest($12::text[]) AS vars, unnest($13::text[]) AS memory) AS n",
-        &[
-            array(new.iter().map(|c| c.case.id)),
-            arg(now),
-            arg(actor),
-            array(new.iter().map(|c| c.version.workflow_id)),
-            array(new.iter().map(|c| c.version.id)),
-            labels("wf.case_state", new.iter().map(|c| c.case.state.label())),
-            array_of(new.iter().map(|c| c.case.started_at)),
-            array_of(new.iter().map(|c| c.case.outcome.as_deref())),
-            array_of(new.iter().map(|c| c.case.reason.as_deref())),
-            array(new.iter().map(|c| c.case.key.as_str())),
-            array_of(new.iter().map(|c| c.account.as_deref())),
-            array_of(new.iter().map(|c| c.case.vars.as_deref())),
-            array_of(new.iter().map(|c| memory_text(c))),
-        ],
-    );
-    members::write_new(&new);
-}
-
-fn memory_text(loaded: &Loaded) -> Option<String> {
-    let memory = &loaded.case.memory;
-    (*memory != Default::default())
-        .then(|| serde_json::to_string(memory).ok())
-        .flatten()
+    new_rows::cases(&new, actor, now);
+    new_rows::subjects(&new);
 }
 
 fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
@@ -122,16 +90,19 @@ fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
     if changed.is_empty() {
         return;
     }
-    spi::query(
+    change_placed(
         "UPDATE wf.cases AS c
          SET state = n.state, started_at = n.started_at, outcome = n.outcome, reason = n.reason,
              ended_at = CASE WHEN n.outcome IS NOT NULL THEN $2 END, vars = n.vars::jsonb, memory = n.memory::jsonb
          FROM (SELECT unnest($1::bigint[]) AS case_id, unnest($3::wf.case_state[]) AS state,
                       unnest($4::timestamptz[]) AS started_at, unnest($5::text[]) AS outcome,
                       unnest($6::text[]) AS reason, unnest($7::text[]) AS vars,
-                      unnest($8::text[]) AS memory) AS n
+                      unnest($8::text[]) AS memory, unnest($9::tid[]) AS place) AS n
          WHERE c.case_id = n.case_id",
+        " AND c.ctid = n.place",
+        changed.len(),
         &[
+
             array(changed.iter().map(|c| c.case.id)),
             arg(now),
             labels("wf.case_state", changed.iter().map(|c| c.case.state.label())),
@@ -139,7 +110,8 @@ fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
             array_of(changed.iter().map(|c| c.case.outcome.as_deref())),
             array_of(changed.iter().map(|c| c.case.reason.as_deref())),
             array_of(changed.iter().map(|c| c.case.vars.as_deref())),
-            array_of(changed.iter().map(|c| memory_text(c))),
+            array_of(changed.iter().map(|c| c.memory_text())),
+            array_of(changed.iter().map(|c| Some(c.before.as_ref()?.place))),
         ],
     );
     let ended: Vec<i64> = changed
@@ -156,23 +128,33 @@ fn changed_cases(cases: &[Loaded], now: DateTime<Utc>) {
     }
 }
 
+/// Changes or deletes rows where they lay when they were read, under the lock of their case: looking them up by their keys
+/// again costs as much as changing them. Those that are elsewhere by now, because this transaction itself has changed
+/// them since, are looked up all the same.
+fn change_placed(by_key: &str, and_place: &str, rows: usize, args: &[Arg]) {
+    let by_place = format!("{by_key}{and_place}");
+    if spi::query(&by_place, args).processed() < rows {
+        spi::query(by_key, args);
+    }
+}
+
 /// The tokens of a case that are new, changed, or gone.
 fn tokens(cases: &[Loaded]) {
-    let mut gone: Vec<(i64, &Token)> = Vec::new();
+    let mut gone: Vec<(i64, &Placed)> = Vec::new();
     let mut new: Vec<(i64, &Token)> = Vec::new();
     let mut changed: Vec<(i64, &Token)> = Vec::new();
     for loaded in cases {
         let before = loaded.before.as_ref().map_or(&[][..], |b| &b.tokens);
         let same = |a: &Token, b: &Token| a.step == b.step && a.visit == b.visit;
-        for token in before {
-            if !loaded.case.tokens.iter().any(|t| same(t, token)) {
-                gone.push((loaded.case.id, token));
+        for placed in before {
+            if !loaded.case.tokens.iter().any(|t| same(t, &placed.token)) {
+                gone.push((loaded.case.id, placed));
             }
         }
         for token in &loaded.case.tokens {
-            match before.iter().find(|t| same(t, token)) {
+            match before.iter().find(|old| same(&old.token, token)) {
                 None => new.push((loaded.case.id, token)),
-                Some(old) if old != token => changed.push((loaded.case.id, token)),
+                Some(old) if old.token != *token => changed.push((loaded.case.id, token)),
                 Some(_) => {}
             }
         }
@@ -187,29 +169,29 @@ fn tokens(cases: &[Loaded]) {
         wake::on_commit_at(instant_to_pg(at));
     }
     delete_tokens(&gone);
-    insert_tokens(&new);
+    new_rows::tokens(&new);
     update_tokens(&changed);
 }
 
-fn delete_tokens(tokens: &[(i64, &Token)]) {
+fn delete_tokens(tokens: &[(i64, &Placed)]) {
     if tokens.is_empty() {
         return;
     }
-    let keys = || {
-        [
-            array(tokens.iter().map(|(id, _)| *id)),
-            array(tokens.iter().map(|(_, t)| t.step)),
-            array(tokens.iter().map(|(_, t)| t.visit)),
-        ]
-    };
-    spi::query(
+    change_placed(
         "DELETE FROM wf.case_steps AS t
          USING (SELECT unnest($1::bigint[]) AS case_id, unnest($2::int2[]) AS step_no,
-                       unnest($3::int2[]) AS visit) AS n
+                       unnest($3::int2[]) AS visit, unnest($4::tid[]) AS place) AS n
          WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit",
-        &keys(),
+        " AND t.ctid = n.place",
+        tokens.len(),
+        &[
+            array(tokens.iter().map(|(id, _)| *id)),
+            array(tokens.iter().map(|(_, t)| t.token.step)),
+            array(tokens.iter().map(|(_, t)| t.token.visit)),
+            array(tokens.iter().map(|(_, t)| t.place)),
+        ],
     );
-    let tasks: Vec<i64> = tokens.iter().filter_map(|(_, t)| t.task_id).collect();
+    let tasks: Vec<i64> = (tokens.iter().filter_map(|(_, t)| t.token.task_id)).collect();
     if !tasks.is_empty() {
         spi::query(
             "DELETE FROM wf.tasks AS t WHERE t.task_id = ANY ($1)",
@@ -224,7 +206,7 @@ const TOKEN_ROWS: &str = "(SELECT unnest($1::bigint[]) AS case_id, unnest($2::in
                         unnest($7::timestamptz[]) AS entered_at, unnest($8::timestamptz[]) AS run_at,
                         unnest($9::timestamptz[]) AS due_at) AS n";
 
-fn token_args(tokens: &[(i64, &Token)]) -> [spi::Arg; 9] {
+fn token_args(tokens: &[(i64, &Token)]) -> [Arg; 9] {
     [
         array(tokens.iter().map(|(id, _)| *id)),
         array(tokens.iter().map(|(_, t)| t.step)),
@@ -236,19 +218,6 @@ fn token_args(tokens: &[(i64, &Token)]) -> [spi::Arg; 9] {
         array_of(tokens.iter().map(|(_, t)| t.run_at)),
         array_of(tokens.iter().map(|(_, t)| t.due_at)),
     ]
-}
-
-fn insert_tokens(tokens: &[(i64, &Token)]) {
-    if tokens.is_empty() {
-        return;
-    }
-    let sql = format!(
-        "INSERT INTO wf.case_steps (case_id, step_no, visit, state, attempts, arrived, entered_at, run_at, due_at)
-         SELECT n.case_id, n.step_no, n.visit, n.state, n.attempts, n.arrived, n.entered_at,
-                n.run_at, n.due_at
-         FROM {TOKEN_ROWS}"
-    );
-    spi::query(&sql, &token_args(tokens));
 }
 
 fn update_tokens(tokens: &[(i64, &Token)]) {
@@ -263,53 +232,6 @@ fn update_tokens(tokens: &[(i64, &Token)]) {
          WHERE t.case_id = n.case_id AND t.step_no = n.step_no AND t.visit = n.visit"
     );
     spi::query(&sql, &token_args(tokens));
-}
-
-fn messages(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
-    let messages = &effects.messages;
-    if messages.is_empty() {
-        return;
-    }
-    let by_id: std::collections::HashMap<i64, &Loaded> =
-        cases.iter().map(|c| (c.case.id, c)).collect();
-    let subject = |id: i64| {
-        by_id
-            .get(&id)
-            .map_or("", |c| c.version.subject.name.as_str())
-    };
-    let key = |id: i64| by_id.get(&id).map_or("", |c| c.case.key.as_str());
-    spi::query(
-        "INSERT INTO wf.outbox (aggregatetype, aggregateid, type, payload, case_id, step_no, visit, state,
-                                created_at, not_before, not_after, idempotency_key)
-         SELECT n.aggregatetype, n.aggregateid, n.type, n.payload, n.case_id, n.step_no, n.visit,
-                n.state, $1, n.not_before, n.not_after, n.idempotency_key
-         FROM (SELECT unnest($2::text[]) AS aggregatetype, unnest($3::text[]) AS aggregateid,
-                      unnest($4::text[]) AS type, unnest($5::json[]) AS payload, unnest($6::bigint[]) AS case_id,
-                      unnest($7::int2[]) AS step_no, unnest($8::int2[]) AS visit, unnest($9::wf.message_state[]) AS state,
-                      unnest($10::timestamptz[]) AS not_before, unnest($11::timestamptz[]) AS not_after,
-                      unnest($12::uuid[]) AS idempotency_key) AS n",
-        &[
-            arg(now),
-            array(messages.iter().map(|m| subject(m.case_id))),
-            array(messages.iter().map(|m| key(m.case_id))),
-            array(messages.iter().map(|m| m.channel)),
-            array_of(messages.iter().map(|m| m.payload.as_deref().map(Json))),
-            array(messages.iter().map(|m| m.case_id)),
-            array(messages.iter().map(|m| m.step)),
-            array(messages.iter().map(|m| m.visit)),
-            labels(
-                "wf.message_state",
-                messages.iter().map(|m| match m.state {
-                    MessageState::Deferred => "deferred",
-                    MessageState::Queued => "queued",
-                }),
-            ),
-            array(messages.iter().map(|m| m.not_before)),
-            array_of(messages.iter().map(|m| m.not_after)),
-            array(random_keys(messages.len())),
-        ],
-    );
-    wake::on_commit();
 }
 
 /// Messages that a sender has, or is just leasing, were handed over before this; they are withheld should they come back.
@@ -425,57 +347,4 @@ fn failures(cases: &[Loaded], effects: &Effects, now: DateTime<Utc>) {
             array_of(failures.iter().map(|f| f.hint.as_deref())),
         ],
     );
-}
-
-fn history(effects: &Effects, actor: &str, now: DateTime<Utc>) {
-    let rows = &effects.history;
-    if rows.is_empty() {
-        return;
-    }
-    partitions::ensure(now);
-    // What the engine does by itself has no other reason than the workflow.
-    let reason = if actor == "engine" {
-        None
-    } else {
-        settings::reason()
-    };
-    let detail = rows.iter().map(|row| match &reason {
-        Some(reason) => with_reason(row.detail.as_deref(), reason).map(Cow::Owned),
-        None => row.detail.as_deref().map(Cow::Borrowed),
-    });
-    let detail: Vec<Option<Cow<'_, str>>> = detail.collect();
-    spi::query(
-        "INSERT INTO wf.history (at, case_id, version_id, step_no, visit, event, outcome, entered_at, due_at,
-                                 task_id, actor, detail)
-         SELECT $1, n.case_id, n.version_id, n.step_no, n.visit, n.event, n.outcome, n.entered_at,
-                n.due_at, n.task_id, $2, n.detail::jsonb
-         FROM (SELECT unnest($3::bigint[]) AS case_id, unnest($4::int[]) AS version_id, unnest($5::int2[]) AS step_no,
-                      unnest($6::int2[]) AS visit, unnest($7::wf.history_event[]) AS event, unnest($8::text[]) AS outcome,
-                      unnest($9::timestamptz[]) AS entered_at, unnest($10::timestamptz[]) AS due_at,
-                      unnest($11::bigint[]) AS task_id, unnest($12::text[]) AS detail) AS n",
-        &[
-            arg(now),
-            arg(actor),
-            array(rows.iter().map(|r| r.case_id)),
-            array(rows.iter().map(|r| r.version_id)),
-            array_of(rows.iter().map(|r| r.step)),
-            array_of(rows.iter().map(|r| r.visit)),
-            labels("wf.history_event", rows.iter().map(|r| r.event.label())),
-            array_of(rows.iter().map(|r| r.outcome.as_deref())),
-            array_of(rows.iter().map(|r| r.entered_at)),
-            array_of(rows.iter().map(|r| r.due_at)),
-            array_of(rows.iter().map(|r| r.task_id)),
-            array_of(detail.iter().map(|d| d.as_deref())),
-        ],
-    );
-}
-
-/// The detail of a row of history with the reason that the caller's session gives, unless it has one of its own.
-fn with_reason(detail: Option<&str>, reason: &str) -> Option<String> {
-    let fields = detail.map_or_else(|| Ok(serde_json::Map::new()), serde_json::from_str);
-    let Ok(mut fields) = fields else {
-        return detail.map(str::to_owned);
-    };
-    fields.entry("reason").or_insert_with(|| reason.into());
-    Some(serde_json::Value::Object(fields).to_string())
 }

@@ -123,22 +123,49 @@ pub fn forget() {
     ENUMS.with_borrow_mut(HashMap::clear);
 }
 
-/// An array argument of an enum type (`wf.case_state`), from its labels: a cast in the statement would look each one
-/// up by name.
-pub fn labels<'a>(name: &'static str, values: impl IntoIterator<Item = &'a str>) -> Arg {
+/// A label of one of the extension's enum types, as rows hold it.
+#[derive(Clone, Copy, Debug)]
+pub struct Label {
+    /// The type's name, with its schema.
+    pub of: &'static str,
+    pub oid: Oid,
+}
+
+/// A label of an enum type.
+pub fn label(name: &'static str, label: &str) -> Label {
+    let oid = known_labels(name).of(name, label);
+    Label { of: name, oid }
+}
+
+/// The id of an enum type.
+pub fn enum_oid(name: &'static str) -> Oid {
+    known_labels(name).oid
+}
+
+fn known_labels(name: &'static str) -> Rc<Labels> {
     let known = ENUMS.with_borrow(|enums| enums.get(name).cloned());
-    let known = known.unwrap_or_else(|| {
+    known.unwrap_or_else(|| {
         let read = Rc::new(read_labels(name));
         ENUMS.with_borrow_mut(|enums| enums.insert(name, read.clone()));
         read
-    });
+    })
+}
+
+impl Labels {
+    fn of(&self, name: &str, label: &str) -> Oid {
+        let known = self.labels.get(label);
+        *known.unwrap_or_else(|| internal(&format!("type {name} has no label {label}")))
+    }
+}
+
+/// An array argument of an enum type (`wf.case_state`), from its labels: a cast in the statement would look each one
+/// up by name.
+pub fn labels<'a>(name: &'static str, values: impl IntoIterator<Item = &'a str>) -> Arg {
+    let known = known_labels(name);
     let values = values.into_iter();
     let mut elements = Elements::with_capacity(values.size_hint().0);
     for label in values {
-        let Some(oid) = known.labels.get(label) else {
-            internal(&format!("type {name} has no label {label}"))
-        };
-        elements.push(Some(*oid));
+        elements.push(Some(known.of(name, label)));
     }
     Arg {
         oid: known.array,

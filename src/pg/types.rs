@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use pgrx::datum::Interval;
 use pgrx::pg_sys::{self, Datum, Oid};
 
+use super::arena::Arena;
 pub use super::arrays::{array, array_of, labels};
 use super::raise::internal;
 use super::spi::{Arg, FromColumn};
@@ -51,6 +52,10 @@ pub trait ToArg {
     fn to_datum(&self) -> Datum;
     /// Appends the value as an element of an array, padded to the alignment of its type.
     fn append(&self, elements: &mut Vec<u8>);
+    /// The value for a row that is written before the arena is emptied.
+    fn in_arena(&self, _arena: &Arena) -> Datum {
+        self.to_datum()
+    }
 }
 
 macro_rules! by_value {
@@ -135,6 +140,9 @@ impl ToArg for &str {
     fn append(&self, elements: &mut Vec<u8>) {
         self.as_bytes().append(elements);
     }
+    fn in_arena(&self, arena: &Arena) -> Datum {
+        arena.varlena(self.as_bytes())
+    }
 }
 
 /// JSON text that is known to be well-formed, so that the server need not parse it once more: a json value is stored as
@@ -150,6 +158,9 @@ impl ToArg for Json<'_> {
     }
     fn append(&self, elements: &mut Vec<u8>) {
         self.0.append(elements);
+    }
+    fn in_arena(&self, arena: &Arena) -> Datum {
+        arena.varlena(self.0.as_bytes())
     }
 }
 
@@ -168,6 +179,9 @@ impl ToArg for &[u8] {
     }
     fn append(&self, elements: &mut Vec<u8>) {
         append_text(self, elements);
+    }
+    fn in_arena(&self, arena: &Arena) -> Datum {
+        arena.varlena(self)
     }
 }
 
@@ -192,6 +206,9 @@ impl ToArg for String {
     fn append(&self, elements: &mut Vec<u8>) {
         append_text(self.as_bytes(), elements);
     }
+    fn in_arena(&self, arena: &Arena) -> Datum {
+        arena.varlena(self.as_bytes())
+    }
 }
 
 impl<T: ToArg> ToArg for &T {
@@ -202,6 +219,9 @@ impl<T: ToArg> ToArg for &T {
     }
     fn append(&self, elements: &mut Vec<u8>) {
         (*self).append(elements);
+    }
+    fn in_arena(&self, arena: &Arena) -> Datum {
+        (*self).in_arena(arena)
     }
 }
 
@@ -222,6 +242,36 @@ impl ToArg for UuidBytes {
     }
     fn append(&self, elements: &mut Vec<u8>) {
         elements.extend_from_slice(&self.0);
+    }
+    fn in_arena(&self, arena: &Arena) -> Datum {
+        arena.bytes(&self.0)
+    }
+}
+
+/// Where a row lies in its table; names a row as long as it is locked and this transaction has not changed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowPlace(pub [u8; 6]);
+
+impl ToArg for RowPlace {
+    const OID: Oid = pg_sys::TIDOID;
+    const ARRAY_OID: Oid = pg_sys::TIDARRAYOID;
+    fn to_datum(&self) -> Datum {
+        // SAFETY: six bytes copied into memory of the current context, which is what a tid is.
+        unsafe {
+            let copy = pg_sys::palloc(6).cast::<u8>();
+            std::ptr::copy_nonoverlapping(self.0.as_ptr(), copy, 6);
+            Datum::from(copy)
+        }
+    }
+    fn append(&self, elements: &mut Vec<u8>) {
+        elements.extend_from_slice(&self.0);
+    }
+}
+
+impl FromColumn for RowPlace {
+    unsafe fn from_column(datum: Datum) -> Self {
+        // SAFETY: a tid value, by the trait's contract: six bytes.
+        unsafe { Self(*datum.cast_mut_ptr::<[u8; 6]>()) }
     }
 }
 

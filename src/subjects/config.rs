@@ -13,7 +13,7 @@ use pgrx::pg_sys::{self, Oid};
 use serde::{Deserialize, Serialize};
 
 use super::{hooks, keys};
-use crate::pg::tuples;
+use crate::pg::{relations, tuples};
 
 unsafe extern "C-unwind" {
     // not in pgrx's bindings
@@ -104,7 +104,7 @@ thread_local! {
 pub unsafe fn of(data: &pg_sys::TriggerData) -> Rc<Config> {
     // SAFETY: the trigger and its relation are valid while it fires.
     let trigger = unsafe { &*data.tg_trigger };
-    let generation = hooks::tracked_generation();
+    let generation = relations::tracked_generation();
     let valid = |k: &&Known| k.trigger == trigger.tgoid && k.generation == generation;
     let last = LAST.with_borrow(|last| last.as_ref().filter(valid).map(|k| k.config.clone()));
     if let Some(config) = last {
@@ -118,7 +118,7 @@ pub unsafe fn of(data: &pg_sys::TriggerData) -> Rc<Config> {
             let relation = &*data.tg_relation;
             (relation.rd_id, Rc::new(resolve(trigger, relation)))
         };
-        hooks::track(relation);
+        relations::track(relation);
         let found = Known {
             trigger: trigger.tgoid,
             generation,

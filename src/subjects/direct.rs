@@ -14,7 +14,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::append::{Noted, Text};
 use super::hooks;
-use crate::pg::{sequence, tuples};
+use crate::pg::{relations, sequence, tuples};
 
 /// The columns of wf.inbox in order, with their types.
 const COLUMNS: [(&[u8], Oid); 12] = [
@@ -128,7 +128,7 @@ impl Inbox {
 
 /// What is known, if nothing has been heard of the table since.
 fn known() -> Option<Rc<Layout>> {
-    let generation = hooks::tracked_generation();
+    let generation = relations::tracked_generation();
     LAYOUT.with_borrow(|known| {
         known
             .as_ref()
@@ -152,8 +152,8 @@ fn by_name() -> Option<Oid> {
 /// # Safety
 /// An open and locked relation.
 unsafe fn learn(relation: &pg_sys::RelationData) -> Rc<Layout> {
-    hooks::track(relation.rd_id);
-    let generation = hooks::tracked_generation();
+    relations::track(relation.rd_id);
+    let generation = relations::tracked_generation();
     // SAFETY: the caller's promise.
     let (owner, indexes) = unsafe { ((*relation.rd_rel).relowner, look(relation)) };
     let found = Rc::new(Layout {

@@ -247,8 +247,29 @@ fn report(slot: &Slot, state: State) {
 /// Where allocations go that are made outside transactions; emptied after each tick, so that a worker does not grow.
 struct Memory(pg_sys::MemoryContext);
 
+/// What a batch needs the next one needs, too: so much is not given back to the system in between, to be fetched again page
+/// by page.
+#[cfg(target_env = "gnu")]
+fn keep_memory() {
+    const M_TRIM_THRESHOLD: i32 = -1;
+    const M_MMAP_THRESHOLD: i32 = -3;
+    const MEGABYTE: i32 = 1024 * 1024;
+    unsafe extern "C" {
+        fn mallopt(parameter: i32, value: i32) -> i32;
+    }
+    // SAFETY: parameters of the allocator; a value that it does not take is ignored.
+    unsafe {
+        mallopt(M_MMAP_THRESHOLD, 16 * MEGABYTE);
+        mallopt(M_TRIM_THRESHOLD, 32 * MEGABYTE);
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn keep_memory() {}
+
 impl Memory {
     fn new() -> Self {
+        keep_memory();
         // SAFETY: the default sizes of ALLOCSET_DEFAULT_SIZES, a constant name, and a parent that is always there.
         unsafe {
             let context = pg_sys::AllocSetContextCreateInternal(

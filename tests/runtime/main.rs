@@ -1,6 +1,7 @@
 //! The runtime's functions: what they give back, what they do, what they refuse, and that the caller's transaction
 //! decides.
 
+mod appended;
 mod complete;
 mod errors;
 mod hold;

@@ -12,6 +12,7 @@ use workflow_core::program::Roles;
 use super::Subject;
 use crate::engine::as_engine;
 use crate::pg::raise::raise_as;
+use crate::pg::relations;
 use crate::pg::spi::{self, RowRef};
 use crate::pg::types::arg;
 use crate::subjects::{hooks, keys};
@@ -59,7 +60,7 @@ fn load(id: i32) -> Rc<Subject> {
 /// As `load`, None when the subject has been unbound.
 pub fn find(id: i32) -> Option<Rc<Subject>> {
     hooks::register();
-    let generation = hooks::any_generation();
+    let generation = relations::any_generation();
     let known = KNOWN.with_borrow(|known| {
         known
             .get(&id)
@@ -131,7 +132,7 @@ pub fn quarantine(id: i32, reason: &str) {
 }
 
 fn read(id: i32) -> Option<Rc<Subject>> {
-    let generation = hooks::any_generation();
+    let generation = relations::any_generation();
     let subject = as_engine(|| {
         let rows = spi::query(
             "SELECT pg_catalog.concat(s.xmin, ' ', s.ctid), s.name, s.owner::pg_catalog.oid, \
