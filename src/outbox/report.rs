@@ -21,7 +21,7 @@ use crate::engine::simulation;
 use crate::pg::acting::current_role;
 use crate::pg::raise::raise_as;
 use crate::pg::spi;
-use crate::pg::types::{Place, arg, array, array_of, optional};
+use crate::pg::types::{RowPlace, arg, array, array_of, optional};
 use crate::settings;
 
 /// With more cases than this in one call, their steps are left to the workers: a sender should not wait for the cases to
@@ -256,7 +256,7 @@ fn lock_cases_of(ids: &[i64], caller: Oid) -> Vec<i64> {
 }
 
 /// Where messages are, and their cases. Refuses a message that does not exist, or is not on a channel of the caller's.
-fn checked_cases_of(ids: &[i64], caller: Oid) -> (HashMap<i64, Place>, Vec<i64>) {
+fn checked_cases_of(ids: &[i64], caller: Oid) -> (HashMap<i64, RowPlace>, Vec<i64>) {
     let (messages, cases) = cases_of(ids, Some(caller));
     if let Some(unknown) = ids.iter().find(|id| !messages.contains_key(id)) {
         raise_as(
@@ -271,7 +271,7 @@ fn checked_cases_of(ids: &[i64], caller: Oid) -> (HashMap<i64, Place>, Vec<i64>)
 
 /// Those of the messages that exist, each with its place, and their cases in the order of their ids. Refuses a caller messages of channels that
 /// are not theirs; nothing to the engine.
-fn cases_of(ids: &[i64], caller: Option<Oid>) -> (HashMap<i64, Place>, Vec<i64>) {
+fn cases_of(ids: &[i64], caller: Option<Oid>) -> (HashMap<i64, RowPlace>, Vec<i64>) {
     let sql = format!(
         "SELECT o.message_id, o.case_id, CASE WHEN o.type <> ALL ({CHANNELS_OF}::text[]) THEN o.type::text END, o.ctid
          FROM wf.outbox AS o WHERE o.message_id = ANY ($1)"

@@ -275,33 +275,6 @@ impl FromColumn for RowPlace {
     }
 }
 
-/// The place of a row's version in its table, as `ctid` says it.
-#[derive(Clone, Copy)]
-pub struct Place([u8; 6]);
-
-impl ToArg for Place {
-    const OID: Oid = pg_sys::TIDOID;
-    const ARRAY_OID: Oid = pg_sys::TIDARRAYOID;
-    fn to_datum(&self) -> Datum {
-        // SAFETY: six bytes copied into memory of the current context, which is what a tid is.
-        unsafe {
-            let copy = pg_sys::palloc(6).cast::<u8>();
-            std::ptr::copy_nonoverlapping(self.0.as_ptr(), copy, 6);
-            Datum::from(copy)
-        }
-    }
-    fn append(&self, elements: &mut Vec<u8>) {
-        elements.extend_from_slice(&self.0);
-    }
-}
-
-impl FromColumn for Place {
-    unsafe fn from_column(datum: Datum) -> Self {
-        // SAFETY: a tid, by the trait's contract: six bytes, never toasted.
-        unsafe { Self(*datum.cast_mut_ptr::<[u8; 6]>()) }
-    }
-}
-
 /// Random (version 4) uuids from the server's strong random source, asked once for all of them.
 pub fn random_keys(count: usize) -> Vec<UuidBytes> {
     let mut bytes = vec![0u8; count * 16];
