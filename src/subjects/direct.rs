@@ -14,156 +14,85 @@ use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::append::{Noted, Text};
 use super::hooks;
-use crate::pg::{relations, sequence, tuples};
+use crate::pg::append::known::{LOCK, Layout, Opened, indexes};
+use crate::pg::append::table::{Type, table};
+use crate::pg::sequence;
 
-/// The columns of wf.inbox in order, with their types.
-const COLUMNS: [(&[u8], Oid); 12] = [
-    (b"xid", pg_sys::XID8OID),
-    (b"inbox_id", pg_sys::INT8OID),
-    (b"subject_id", pg_sys::INT4OID),
-    (b"key", pg_sys::TEXTOID),
-    (b"op", pg_sys::CHAROID),
-    (b"watch_id", pg_sys::INT4OID),
-    (b"watched", pg_sys::TEXTOID),
-    (b"packed", pg_sys::INT4OID),
-    (b"keys", pg_sys::TEXTARRAYOID),
-    (b"watched_rows", pg_sys::TEXTARRAYOID),
-    (b"at", pg_sys::TIMESTAMPTZOID),
-    (b"failed_at", pg_sys::TIMESTAMPTZOID),
-];
-/// Positions in `COLUMNS` of those that a single row has.
-const XID: usize = 0;
-const INBOX_ID: usize = 1;
-const SUBJECT_ID: usize = 2;
-const KEY: usize = 3;
-const OP: usize = 4;
-const WATCH_ID: usize = 5;
-const WATCHED: usize = 6;
-const PACKED: usize = 7;
-const AT: usize = 10;
+table!(INBOX "inbox" Column {
+    xid: Type::Of(pg_sys::XID8OID),
+    inbox_id: Type::Of(pg_sys::INT8OID),
+    subject_id: Type::Of(pg_sys::INT4OID),
+    key: Type::Of(pg_sys::TEXTOID),
+    op: Type::Of(pg_sys::CHAROID),
+    watch_id: Type::Of(pg_sys::INT4OID),
+    watched: Type::Of(pg_sys::TEXTOID),
+    packed: Type::Of(pg_sys::INT4OID),
+    keys: Type::Of(pg_sys::TEXTARRAYOID),
+    watched_rows: Type::Of(pg_sys::TEXTARRAYOID),
+    at: Type::Of(pg_sys::TIMESTAMPTZOID),
+    failed_at: Type::Of(pg_sys::TIMESTAMPTZOID),
+});
 
-const LOCK: pg_sys::LOCKMODE = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-/// Locks are kept until the transaction ends.
+/// How many columns there are.
+const WIDTH: usize = Column::failed_at + 1;
+
+/// Locks of indexes are kept until the transaction ends, too.
 const KEEP: pg_sys::LOCKMODE = pg_sys::NoLock as pg_sys::LOCKMODE;
 
 /// An index that a single row has an entry in.
 struct Index {
     oid: Oid,
     unique: bool,
-    /// Positions of its columns in `COLUMNS`.
+    /// Positions of its columns among those of the table.
     columns: Vec<usize>,
 }
 
-/// What is known about the table.
-struct Layout {
-    relation: Oid,
-    generation: u64,
-    owner: Oid,
-    /// None: rows are not to be appended this way.
-    indexes: Option<(Oid, Vec<Index>)>,
-}
+/// What a single row needs besides; None: rows are not to be appended this way.
+type Needs = Option<(Oid, Vec<Index>)>;
 
 thread_local! {
-    static LAYOUT: RefCell<Option<Rc<Layout>>> = const { RefCell::new(None) };
+    /// What was found, and of which layout that is true.
+    static FOUND: RefCell<Option<(Rc<Layout>, Rc<Needs>)>> = const { RefCell::new(None) };
 }
 
 /// wf.inbox, opened and locked as an INSERT does it.
 pub struct Inbox {
-    relation: pg_sys::Relation,
-    layout: Rc<Layout>,
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        // While an ERROR unwinds, the abort of the (sub)transaction closes what is open.
-        if !std::thread::panicking() {
-            // SAFETY: opened in `open`, once.
-            unsafe { pg_sys::relation_close(self.relation, KEEP) };
-        }
-    }
+    opened: Opened,
+    needs: Rc<Needs>,
 }
 
 impl Inbox {
     /// Opens it; None when there is none (any more).
     pub fn open() -> Option<Self> {
         hooks::register();
-        // Again when it was dropped or renamed just as we waited for the lock.
-        for _ in 0..3 {
-            let oid = known().map(|layout| layout.relation).or_else(by_name)?;
-            // SAFETY: null when there is no such relation any more.
-            let relation = unsafe { pg_sys::try_table_open(oid, LOCK) };
-            if relation.is_null() {
-                LAYOUT.set(None);
-                continue;
-            }
-            // The lock has brought whatever news there was about the table.
-            let layout = known().or_else(|| {
-                // SAFETY: opened above.
-                (by_name() == Some(oid)).then(|| unsafe { learn(&*relation) })
-            });
-            match layout {
-                Some(layout) => return Some(Self { relation, layout }),
-                // SAFETY: opened above.
-                None => unsafe { pg_sys::relation_close(relation, LOCK) },
-            }
-        }
-        None
+        let opened = Opened::of(&INBOX, INBOX.name)?;
+        let found = FOUND.with_borrow(|found| {
+            let (layout, needs) = found.as_ref()?;
+            Rc::ptr_eq(layout, &opened.layout).then(|| needs.clone())
+        });
+        let needs = found.unwrap_or_else(|| {
+            // SAFETY: opened above.
+            let needs = Rc::new(unsafe { look(&opened) });
+            FOUND.set(Some((opened.layout.clone(), needs.clone())));
+            needs
+        });
+        Some(Self { opened, needs })
     }
 
     /// Who owns it.
     pub fn owner(&self) -> Oid {
-        self.layout.owner
+        self.opened.layout.owner
     }
 
     /// Appends the rows. False when the table is not as expected, and nothing was done.
     pub fn append(&self, rows: &[Noted<'_>]) -> bool {
-        let Some((sequence, indexes)) = &self.layout.indexes else {
+        let Some((sequence, indexes)) = &*self.needs else {
             return false;
         };
         // SAFETY: open and locked since it was looked at.
-        unsafe { append_to(self.relation, *sequence, indexes, rows) };
+        unsafe { append_to(self.opened.relation, *sequence, indexes, rows) };
         true
     }
-}
-
-/// What is known, if nothing has been heard of the table since.
-fn known() -> Option<Rc<Layout>> {
-    let generation = relations::tracked_generation();
-    LAYOUT.with_borrow(|known| {
-        known
-            .as_ref()
-            .filter(|k| k.generation == generation)
-            .cloned()
-    })
-}
-
-fn by_name() -> Option<Oid> {
-    // SAFETY: catalogue look-ups that return invalid for what is missing.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"wf".as_ptr(), true);
-        if schema == Oid::INVALID {
-            return None;
-        }
-        let inbox = pg_sys::get_relname_relid(c"inbox".as_ptr(), schema);
-        (inbox != Oid::INVALID).then_some(inbox)
-    }
-}
-
-/// # Safety
-/// An open and locked relation.
-unsafe fn learn(relation: &pg_sys::RelationData) -> Rc<Layout> {
-    relations::track(relation.rd_id);
-    let generation = relations::tracked_generation();
-    // SAFETY: the caller's promise.
-    let (owner, indexes) = unsafe { ((*relation.rd_rel).relowner, look(relation)) };
-    let found = Rc::new(Layout {
-        relation: relation.rd_id,
-        generation,
-        owner,
-        indexes,
-    });
-    LAYOUT.set(Some(found.clone()));
-    found
 }
 
 /// # Safety
@@ -189,24 +118,24 @@ unsafe fn append_to(
         let at = pg_sys::GetCurrentTransactionStartTimestamp();
         for (tag, text, bytes) in rows {
             let id = sequence::next(sequence);
-            let mut values = [Datum::null(); COLUMNS.len()];
-            let mut nulls = [true; COLUMNS.len()];
+            let mut values = [Datum::null(); WIDTH];
+            let mut nulls = [true; WIDTH];
             let mut set = |column: usize, value: Datum| {
                 values[column] = value;
                 nulls[column] = false;
             };
-            set(XID, Datum::from(xid));
-            set(INBOX_ID, Datum::from(id));
-            set(SUBJECT_ID, Datum::from(tag.subject));
-            set(OP, Datum::from(tag.op as i8));
-            set(AT, Datum::from(at));
+            set(Column::xid, Datum::from(xid));
+            set(Column::inbox_id, Datum::from(id));
+            set(Column::subject_id, Datum::from(tag.subject));
+            set(Column::op, Datum::from(tag.op as i8));
+            set(Column::at, Datum::from(at));
             if tag.watch != 0 {
-                set(WATCH_ID, Datum::from(tag.watch));
+                set(Column::watch_id, Datum::from(tag.watch));
             }
             let column = match text {
                 Text::None => None,
-                Text::Key => Some(KEY),
-                Text::Watched => Some(WATCHED),
+                Text::Key => Some(Column::key),
+                Text::Watched => Some(Column::watched),
             };
             if let Some(column) = column {
                 let value =
@@ -220,8 +149,8 @@ unsafe fn append_to(
             );
             pg_sys::heap_insert(relation, tuple, command, 0, std::ptr::null_mut());
             for (index, (opened, info)) in indexes.iter().zip(&opened) {
-                let mut entry = [Datum::null(); COLUMNS.len()];
-                let mut missing = [true; COLUMNS.len()];
+                let mut entry = [Datum::null(); WIDTH];
+                let mut missing = [true; WIDTH];
                 for (position, column) in index.columns.iter().enumerate() {
                     entry[position] = values[*column];
                     missing[position] = nulls[*column];
@@ -256,50 +185,29 @@ unsafe fn append_to(
 /// The table's sequence and indexes, if it is as this library knows it.
 ///
 /// # Safety
-/// An open relation.
-unsafe fn look(relation: &pg_sys::RelationData) -> Option<(Oid, Vec<Index>)> {
-    // SAFETY: parts of an open relation, null where there are none; a list is freed with the memory context.
+/// The open table.
+unsafe fn look(opened: &Opened) -> Needs {
+    if !opened.layout.takes_rows {
+        return None;
+    }
+    // SAFETY: indexes of the locked table.
     unsafe {
-        let class = &*relation.rd_rel;
-        let descriptor = &*relation.rd_att;
-        let plain = class.relkind as u8 == pg_sys::RELKIND_RELATION
-            && class.relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
-            && class.relam == pg_sys::HEAP_TABLE_AM_OID
-            && !class.relrowsecurity
-            && relation.trigdesc.is_null()
-            && relation.rd_rules.is_null()
-            && descriptor
-                .constr
-                .as_ref()
-                .is_none_or(|c| c.num_check == 0 && !c.has_generated_stored);
-        let attributes = tuples::attributes(descriptor);
-        let as_known = attributes.len() == COLUMNS.len()
-            && attributes.iter().zip(&COLUMNS).all(|(a, (name, oid))| {
-                let named = std::ffi::CStr::from_ptr(a.attname.data.as_ptr()).to_bytes();
-                !a.attisdropped && named == *name && a.atttypid == *oid
-            });
-        if !plain || !as_known {
-            return None;
+        let relation = &*opened.relation;
+        let mut found = Vec::new();
+        for oid in indexes(relation) {
+            let index = pg_sys::index_open(oid, LOCK);
+            let looked = look_at_index(&*index);
+            pg_sys::index_close(index, KEEP);
+            found.extend(looked?);
         }
-        let list = pg_sys::RelationGetIndexList((&raw const *relation).cast_mut());
-        let mut indexes = Vec::new();
-        if !list.is_null() {
-            let cells = std::slice::from_raw_parts((*list).elements, (*list).length as usize);
-            for cell in cells {
-                let opened = pg_sys::index_open(cell.oid_value, LOCK);
-                let index = look_at_index(&*opened);
-                pg_sys::index_close(opened, KEEP);
-                indexes.extend(index?);
-            }
-        }
-        Some((sequence(relation), indexes))
+        Some((sequence(relation), found))
     }
 }
 
 /// # Safety
 /// The open table.
 unsafe fn sequence(relation: &pg_sys::RelationData) -> Oid {
-    let number = INBOX_ID as i16 + 1;
+    let number = Column::inbox_id as i16 + 1;
     #[cfg(any(feature = "pg15", feature = "pg16"))]
     let table = relation.rd_id;
     #[cfg(not(any(feature = "pg15", feature = "pg16")))]
@@ -357,6 +265,6 @@ unsafe fn is_packed(predicate: &pg_sys::List) -> bool {
         let column = (*node).arg.cast::<pg_sys::Var>();
         (*node).nulltesttype == pg_sys::NullTestType::IS_NOT_NULL
             && (*column).xpr.type_ == pg_sys::NodeTag::T_Var
-            && (*column).varattno == PACKED as i16 + 1
+            && (*column).varattno == Column::packed as i16 + 1
     }
 }

@@ -141,17 +141,21 @@ fn indexes_of_any_kind_that_are_added_have_their_entries() {
         "CREATE INDEX by_body ON wf.outbox ((payload ->> 'body')) WHERE state <> 'sent';
          CREATE INDEX by_time ON wf.history USING brin (at);
          CREATE INDEX by_hash ON wf.cases USING hash (key);
-         CREATE UNIQUE INDEX one_of_each ON wf.outbox (case_id, step_no, visit, idempotency_key);
-         CREATE EXTENSION amcheck",
+         CREATE UNIQUE INDEX one_of_each ON wf.outbox (case_id, step_no, visit, idempotency_key)",
     );
     run(&mut db);
     expect_four(&mut db);
-    db.expect(
-        "SELECT count(bt_index_check(c.oid, true)) > 10
-         FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
-         WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind = 'i' AND a.amname = 'btree'",
-        &["t"],
-    );
+    // A server that was built without its additions does not have it; Debian's does.
+    let amcheck = "SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'";
+    if db.one::<i64>(amcheck) == 1 {
+        db.exec("CREATE EXTENSION amcheck");
+        db.expect(
+            "SELECT count(bt_index_check(c.oid, true)) > 10
+             FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
+             WHERE c.relnamespace = 'wf'::regnamespace AND c.relkind = 'i' AND a.amname = 'btree'",
+            &["t"],
+        );
+    }
     db.exec("SET enable_seqscan = off");
     db.expect(
         "SELECT count(*) FROM wf.outbox WHERE payload ->> 'body' IS NOT NULL AND state <> 'sent'",

@@ -18,11 +18,11 @@ const KEEP: pg_sys::LOCKMODE = pg_sys::NoLock as pg_sys::LOCKMODE;
 pub struct Layout {
     relation: Oid,
     generation: u64,
-    owner: Oid,
+    pub owner: Oid,
     /// The columns are those of the description, and nothing happens at an INSERT besides.
     is_plain: bool,
     /// It is an ordinary table, too, all indexes of which can be filled here.
-    takes_rows: bool,
+    pub takes_rows: bool,
     pub sequence: Option<Oid>,
     /// Positions of the columns that must not be null.
     pub required: Vec<usize>,

@@ -10,10 +10,11 @@
 //!
 //! * `table`: what a table looks like, and a row in the making  * `known`: tables as they are  * `direct`: heap and indexes
 //!
-//! Which rows there are is for the callers; a single row of the inbox is `subjects::direct`'s.
+//! Which rows there are is for the callers. A single row of the inbox is `subjects::direct`'s, which does without an executor's
+//! state; it knows its table from `known`, too.
 
 mod direct;
-mod known;
+pub mod known;
 pub mod table;
 
 use pgrx::pg_sys::Datum;
