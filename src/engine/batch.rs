@@ -12,7 +12,7 @@ use workflow_core::program::StepNo;
 
 use super::context::Context;
 use super::enrol::Place;
-use super::known::{From, Known};
+use super::known::{Known, Origin};
 use super::question::Question;
 use super::reads::{Answers, ReadPlan};
 use super::slow::{self, Lane};
@@ -90,18 +90,17 @@ pub const CASE: &str =
 /// Locks cases, waiting for whoever is at them; in id order, so that two such calls cannot block each other. Gives
 /// back those that exist.
 pub fn lock_waiting(ids: &[i64]) -> Vec<i64> {
-    lock_with_versions(ids)
-        .into_iter()
-        .map(|(id, _)| id)
-        .collect()
+    lock_ids("FOR UPDATE", ids)
 }
 
 /// Locks those of the cases that nobody else is at.
 pub fn lock_free(ids: &[i64]) -> Vec<i64> {
-    lock("c.case_id", "FOR UPDATE SKIP LOCKED", ids)
-        .iter()
-        .map(|row| row.must(1))
-        .collect()
+    lock_ids("FOR UPDATE SKIP LOCKED", ids)
+}
+
+fn lock_ids(clause: &str, ids: &[i64]) -> Vec<i64> {
+    let rows = lock("c.case_id", clause, ids);
+    rows.iter().map(|row| row.must(1)).collect()
 }
 
 /// The same as `lock_waiting`, each with its version.
@@ -208,11 +207,11 @@ impl Batch {
     /// The same, but where tokens of the last batch ran on, all steps ahead are asked about at once. An error may then
     /// come from a step that is not reached: whoever calls this has to go back to `run` after one.
     pub fn run_ahead(&mut self) {
-        self.run_ahead_after(From::Due, |_, _| {});
+        self.run_ahead_after(Origin::Due, |_, _| {});
     }
 
     /// The same, after something has been done to the cases that makes their tokens go on.
-    pub fn run_ahead_after(&mut self, from: From, first: impl FnOnce(&mut Self, &mut Known)) {
+    pub fn run_ahead_after(&mut self, from: Origin, first: impl FnOnce(&mut Self, &mut Known)) {
         let mut known = Known::looking_ahead(from);
         self.run_with(&mut known, first);
         known.remember(&self.cases);

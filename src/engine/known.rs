@@ -17,7 +17,7 @@ use super::versions::Version;
 
 /// From where tokens may run on in a batch: a version remembers whether they do for each of them.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub enum From {
+pub enum Origin {
     /// Step runs that are due.
     #[default]
     Due,
@@ -25,7 +25,7 @@ pub enum From {
     Sent,
 }
 
-impl From {
+impl Origin {
     fn ran_on(self, version: &Version) -> &Cell<bool> {
         match self {
             Self::Due => &version.ran_on,
@@ -38,7 +38,7 @@ impl From {
 #[derive(Default)]
 pub struct Known {
     step_by_step: bool,
-    from: From,
+    from: Origin,
     at_hand: HashMap<usize, (Rc<Answers>, usize)>,
     /// Versions of which a case has fired more than once.
     ran_on: HashSet<i32>,
@@ -54,7 +54,7 @@ impl Known {
     }
 
     /// Looks ahead where tokens that came from there ran on in the last batch.
-    pub fn looking_ahead(from: From) -> Self {
+    pub fn looking_ahead(from: Origin) -> Self {
         Self {
             from,
             ..Self::default()

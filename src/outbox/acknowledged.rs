@@ -17,7 +17,7 @@ use crate::api::now;
 use crate::engine::as_engine;
 use crate::engine::awaited::leave_notices;
 use crate::engine::batch::Batch;
-use crate::engine::known::{From, Known};
+use crate::engine::known::{Known, Origin};
 use crate::engine::simulation;
 use crate::engine::versions::version;
 use crate::engine::work::{Run, WorkerState};
@@ -163,7 +163,7 @@ fn settle(row: Row) -> Vec<i64> {
         }
     }
     if !batch.cases.is_empty() {
-        batch.run_ahead_after(From::Sent, |batch, known| {
+        batch.run_ahead_after(Origin::Sent, |batch, known| {
             for ((_, step), runs) in &groups {
                 came_there(batch, known, *step, runs, row.at);
             }

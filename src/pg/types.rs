@@ -225,55 +225,48 @@ impl<T: ToArg> ToArg for &T {
     }
 }
 
+/// A type whose values are so many bytes, behind a pointer.
+macro_rules! bytes {
+    ($type:ty, $size:literal, $oid:ident, $array:ident) => {
+        impl ToArg for $type {
+            const OID: Oid = pg_sys::$oid;
+            const ARRAY_OID: Oid = pg_sys::$array;
+            fn to_datum(&self) -> Datum {
+                // SAFETY: so many bytes copied into memory of the current context, which is what such a value is.
+                unsafe {
+                    let copy = pg_sys::palloc($size).cast::<u8>();
+                    std::ptr::copy_nonoverlapping(self.0.as_ptr(), copy, $size);
+                    Datum::from(copy)
+                }
+            }
+            fn append(&self, elements: &mut Vec<u8>) {
+                elements.extend_from_slice(&self.0);
+            }
+            fn in_arena(&self, arena: &Arena) -> Datum {
+                arena.bytes(&self.0)
+            }
+        }
+
+        impl FromColumn for $type {
+            unsafe fn from_column(datum: Datum) -> Self {
+                // SAFETY: a value of this type, by the trait's contract: so many bytes, never toasted.
+                unsafe { Self(*datum.cast_mut_ptr::<[u8; $size]>()) }
+            }
+        }
+    };
+}
+
 /// A uuid.
 #[derive(Clone, Copy)]
 pub struct UuidBytes(pub [u8; 16]);
 
-impl ToArg for UuidBytes {
-    const OID: Oid = pg_sys::UUIDOID;
-    const ARRAY_OID: Oid = pg_sys::UUIDARRAYOID;
-    fn to_datum(&self) -> Datum {
-        // SAFETY: sixteen bytes copied into memory of the current context, which is what a uuid is.
-        unsafe {
-            let copy = pg_sys::palloc(16).cast::<u8>();
-            std::ptr::copy_nonoverlapping(self.0.as_ptr(), copy, 16);
-            Datum::from(copy)
-        }
-    }
-    fn append(&self, elements: &mut Vec<u8>) {
-        elements.extend_from_slice(&self.0);
-    }
-    fn in_arena(&self, arena: &Arena) -> Datum {
-        arena.bytes(&self.0)
-    }
-}
+bytes!(UuidBytes, 16, UUIDOID, UUIDARRAYOID);
 
 /// Where a row lies in its table; names a row as long as it is locked and this transaction has not changed it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RowPlace(pub [u8; 6]);
+#[derive(Clone, Copy, Debug)]
+pub struct RowPlace([u8; 6]);
 
-impl ToArg for RowPlace {
-    const OID: Oid = pg_sys::TIDOID;
-    const ARRAY_OID: Oid = pg_sys::TIDARRAYOID;
-    fn to_datum(&self) -> Datum {
-        // SAFETY: six bytes copied into memory of the current context, which is what a tid is.
-        unsafe {
-            let copy = pg_sys::palloc(6).cast::<u8>();
-            std::ptr::copy_nonoverlapping(self.0.as_ptr(), copy, 6);
-            Datum::from(copy)
-        }
-    }
-    fn append(&self, elements: &mut Vec<u8>) {
-        elements.extend_from_slice(&self.0);
-    }
-}
-
-impl FromColumn for RowPlace {
-    unsafe fn from_column(datum: Datum) -> Self {
-        // SAFETY: a tid value, by the trait's contract: six bytes.
-        unsafe { Self(*datum.cast_mut_ptr::<[u8; 6]>()) }
-    }
-}
+bytes!(RowPlace, 6, TIDOID, TIDARRAYOID);
 
 /// Random (version 4) uuids from the server's strong random source, asked once for all of them.
 pub fn random_keys(count: usize) -> Vec<UuidBytes> {
@@ -326,13 +319,6 @@ column!(i64, |d| d.value() as i64);
 column!(Char, |d| Char(d.value() as u8));
 column!(Oid, |d| Oid::from(d.value() as u32));
 column!(DateTime<Utc>, |d| instant_from_pg(d.value() as i64));
-
-impl FromColumn for UuidBytes {
-    unsafe fn from_column(datum: Datum) -> Self {
-        // SAFETY: a uuid value, by the trait's contract: sixteen bytes, never toasted.
-        unsafe { Self(*datum.cast_mut_ptr::<[u8; 16]>()) }
-    }
-}
 
 impl FromColumn for String {
     unsafe fn from_column(datum: Datum) -> Self {

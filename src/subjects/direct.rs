@@ -3,7 +3,7 @@
 //!
 //! Why it is safe: it does what the executor does for this table and no more (row, entries of all ready indexes, under
 //! the same lock, as this transaction and command), and only when the table is exactly as this library knows it. A
-//! column more, a trigger, a rule, row security, a check, an index of another kind: then the caller takes the INSERT.
+//! column more, a trigger for INSERT, a rule, row security that holds for the owner, a check, an index of another kind: then the caller takes the INSERT.
 //! What is known is looked up anew when the server says that the table's definition has changed. Subtransactions and
 //! errors need no care, for there is no state besides rows, locks and references that the server itself keeps track of.
 

@@ -54,9 +54,9 @@ impl Opened {
         relations::listen();
         // Again when it was dropped or renamed just as we waited for the lock.
         for _ in 0..3 {
-            let oid = known(name)
-                .map(|layout| layout.relation)
-                .or_else(|| by_name(name))?;
+            let before = known(name);
+            let oid = before.as_ref().map(|layout| layout.relation);
+            let oid = oid.or_else(|| by_name(name))?;
             // SAFETY: null when there is no such relation any more.
             let relation = unsafe { pg_sys::try_table_open(oid, LOCK) };
             if relation.is_null() {
@@ -64,7 +64,7 @@ impl Opened {
                 continue;
             }
             // The lock has brought whatever news there was about the table.
-            let layout = known(name).or_else(|| {
+            let layout = before.filter(is_current).or_else(|| {
                 // SAFETY: opened above.
                 (by_name(name) == Some(oid)).then(|| unsafe { learn(table, name, &*relation) })
             });
@@ -110,11 +110,11 @@ impl Opened {
 
 /// What is known, if nothing has been heard of the tables since.
 fn known(name: &str) -> Option<Rc<Layout>> {
-    let generation = relations::tracked_generation();
-    LAYOUTS.with_borrow(|known| {
-        let layout = known.get(name)?;
-        (layout.generation == generation).then(|| layout.clone())
-    })
+    LAYOUTS.with_borrow(|known| known.get(name).cloned().filter(is_current))
+}
+
+fn is_current(layout: &Rc<Layout>) -> bool {
+    layout.generation == relations::tracked_generation()
 }
 
 fn by_name(name: &str) -> Option<Oid> {
